@@ -1,0 +1,100 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Who may import whom, top to bottom: headgate → Gateway → the adapters → Engine → Model.
+// The adapters never import each other. Tests/TidyTests holds the rules that the package graph cannot.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-warnings-as-errors"]),
+]
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+]
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
+let package = Package(
+    name: "headgate",
+    products: [.executable(name: "headgate", targets: ["headgate"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // The field's words and their arithmetic.
+        .target(name: "Model", swiftSettings: strict),
+        // Both data paths, as decisions over ports.
+        .target(name: "Engine", dependencies: ["Model"], swiftSettings: strict),
+
+        // C libraries.
+        .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+
+        // Adapters.
+        .target(name: "ModbusBus", dependencies: ["CModbus", "Engine", "Model"] + nio, swiftSettings: strict),
+        .target(name: "SQLiteJournal", dependencies: ["Engine", "Model", grdb], swiftSettings: strict),
+        .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Model"], swiftSettings: strict),
+        .target(
+            name: "Profiles",
+            dependencies: ["Model", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(name: "Payloads", dependencies: ["Engine", "Model", crypto], swiftSettings: strict),
+        .target(name: "Console", dependencies: ["Engine", "Model"] + nio, swiftSettings: strict),
+        .target(name: "Simulator", dependencies: ["CModbus", "Model"], swiftSettings: strict),
+
+        // Composition and the program.
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles", "SQLiteJournal",
+                "Simulator", lifecycle, logging,
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "headgate",
+            dependencies: [
+                "Engine", "Gateway", "Model", "Profiles", "Simulator", lifecycle, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // Fakes, the manual clock and the contract suites; linked into tests only.
+        .target(name: "GatewayTesting", dependencies: ["Engine", "Model"], swiftSettings: strict),
+
+        .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
+        .testTarget(
+            name: "ModbusBusTests",
+            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus"] + nio,
+            swiftSettings: strict),
+        .testTarget(
+            name: "SQLiteJournalTests",
+            dependencies: ["Engine", "GatewayTesting", "Model", "SQLiteJournal", grdb],
+            swiftSettings: strict),
+        .testTarget(
+            name: "MosquittoUplinkTests",
+            dependencies: ["Engine", "GatewayTesting", "Model", "MosquittoUplink"],
+            swiftSettings: strict),
+        .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
+        .testTarget(name: "PayloadsTests", dependencies: ["Engine", "Model", "Payloads"], swiftSettings: strict),
+        .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"], swiftSettings: strict),
+        .testTarget(name: "SimulatorTests", dependencies: ["CModbus", "Model", "Simulator"], swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests", dependencies: ["Engine", "Gateway", "GatewayTesting", "Model"],
+            swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
