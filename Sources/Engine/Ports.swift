@@ -131,7 +131,8 @@ package struct OutboundMessage: Hashable, Sendable {
     package var contentType: String
 
     package init(
-        topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false, contentType: String = "application/json"
+        topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false,
+        contentType: String = "application/json"
     ) {
         self.topic = topic
         self.payload = payload

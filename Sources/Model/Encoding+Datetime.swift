@@ -16,7 +16,8 @@ extension Encoding {
             return civil(year < 100 ? 2000 + year : year, words[1], words[2], words[3], words[4], words[5])
         case .packed:
             return civil(
-                2000 + Int(words[0] >> 8), words[0] & 0xFF, words[1] >> 8, words[1] & 0xFF, words[2] >> 8, words[2] & 0xFF)
+                2000 + Int(words[0] >> 8), words[0] & 0xFF, words[1] >> 8, words[1] & 0xFF, words[2] >> 8,
+                words[2] & 0xFF)
         case .iec870:
             let milliseconds = words[3]
             let minute = words[2] & 0x3F

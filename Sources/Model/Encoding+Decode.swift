@@ -8,7 +8,8 @@ extension Encoding {
         case .string: return decodeText(words)
         case .datetime: return decodeDatetime(words)
         case .mod10k: return decodeMod10k(words)
-        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16,
+        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64,
+            .bcd16,
             .bcd32, .sm16, .sm32, .offset16, .offset32:
             let assembled = order.assemble(words)
             let raw = halved(assembled)

@@ -30,7 +30,8 @@ extension Encoding {
         case .int64: return UInt64(bitPattern: try fitting(value))
         case .uint64: return try unsigned(value)
         case .float16: return UInt64(Float16(try rawFloat(value, limit: 65_504)).bitPattern)
-        case .float32: return UInt64(Float(try rawFloat(value, limit: Double(Float.greatestFiniteMagnitude))).bitPattern)
+        case .float32:
+            return UInt64(Float(try rawFloat(value, limit: Double(Float.greatestFiniteMagnitude))).bitPattern)
         case .float64: return try rawFloat(value, limit: .greatestFiniteMagnitude).bitPattern
         case .bcd16: return try bcd(rawInteger(value), digits: 4)
         case .bcd32: return try bcd(rawInteger(value), digits: 8)

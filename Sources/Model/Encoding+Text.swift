@@ -43,7 +43,9 @@ extension Encoding {
 extension String {
     fileprivate var trimmingTrailingSpaces: Substring {
         var end = utf8.endIndex
-        while end > utf8.startIndex, utf8[utf8.index(before: end)] == UInt8(ascii: " ") { end = utf8.index(before: end) }
+        while end > utf8.startIndex, utf8[utf8.index(before: end)] == UInt8(ascii: " ") {
+            end = utf8.index(before: end)
+        }
         return self[..<end]
     }
 }

@@ -31,7 +31,8 @@ package struct GapRecord: Hashable, Sendable {
     package var count: UInt64
 
     package init(
-        device: String? = nil, point: String? = nil, positions: ClosedRange<UInt64>? = nil, from: UnixTime, to: UnixTime,
+        device: String? = nil, point: String? = nil, positions: ClosedRange<UInt64>? = nil, from: UnixTime,
+        to: UnixTime,
         reason: GapReason, count: UInt64
     ) {
         self.device = device

@@ -80,7 +80,8 @@ package enum QualityReason: UInt8, Sendable, CaseIterable {
     }
 
     private static let codes = [
-        "local_override", "last_value", "stale", "flatline", "substituted", "sensor_limit", "out_of_range", "spike", "drift",
+        "local_override", "last_value", "stale", "flatline", "substituted", "sensor_limit", "out_of_range", "spike",
+        "drift",
         "torn", "clock_suspect", "simulated", "config_suspect", "impossible", "sentinel", "not_implemented", "timeout",
         "comm_down", "protocol_error", "bad_address", "device_failure", "device_busy", "decode_error", "waiting",
         "out_of_service", "shutdown",

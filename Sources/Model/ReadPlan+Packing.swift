@@ -72,13 +72,15 @@ struct Packing {
         else { return false }
         let gap = Int(atom.span.start) - last.span.end
         guard gap > 0 else { return true }
-        return gap <= min(limits.gap ?? .max, cost.worthwhileGap(in: table)) && !atom.isDestructive && !last.isDestructive
+        return gap <= min(limits.gap ?? .max, cost.worthwhileGap(in: table)) && !atom.isDestructive
+            && !last.isDestructive
     }
 
     private func block(of atoms: [Atom]) -> ReadBlock {
         let start = Int(atoms[0].span.start)
         let span = RegisterSpan(
-            table: atoms[0].span.table, start: atoms[0].span.start, registerCount: atoms[atoms.count - 1].span.end - start)
+            table: atoms[0].span.table, start: atoms[0].span.start,
+            registerCount: atoms[atoms.count - 1].span.end - start)
         let items = atoms.flatMap(\.points).map { index in
             let value = points[index].span
             return ReadBlock.Item(point: index, offset: Int(value.start) - start, registerCount: value.registerCount)
@@ -88,6 +90,7 @@ struct Packing {
             Int($0.0.span.start) - start
         }
         return ReadBlock(
-            span: span, items: items.sorted { ($0.offset, $0.point) < ($1.offset, $1.point) }, edges: edges, bridges: bridges)
+            span: span, items: items.sorted { ($0.offset, $0.point) < ($1.offset, $1.point) }, edges: edges,
+            bridges: bridges)
     }
 }

@@ -129,7 +129,8 @@ package struct BufferSettings: Hashable, Sendable {
     package var durability: Durability
 
     package init(
-        maxByteCount: Int64 = 4 << 30, maxAge: Duration = .seconds(30 * 86_400), commitEvery: Duration = .milliseconds(100),
+        maxByteCount: Int64 = 4 << 30, maxAge: Duration = .seconds(30 * 86_400),
+        commitEvery: Duration = .milliseconds(100),
         durability: Durability = .power
     ) {
         self.maxByteCount = maxByteCount
