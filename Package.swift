@@ -42,6 +42,9 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
+        // openpty, which the toolchain's Glibc module leaves out.
+        .systemLibrary(name: "CTerminal"),
+
         // Adapters.
         .target(name: "ModbusBus", dependencies: ["CModbus", "Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "SQLiteJournal", dependencies: ["Engine", "Model", grdb], swiftSettings: strict),
@@ -52,7 +55,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Payloads", dependencies: ["Engine", "Model", crypto], swiftSettings: strict),
         .target(name: "Console", dependencies: ["Engine", "Model"] + nio, swiftSettings: strict),
-        .target(name: "Simulator", dependencies: ["CModbus", "Model"], swiftSettings: strict),
+        .target(name: "Simulator", dependencies: ["CModbus", "CTerminal", "Model"], swiftSettings: strict),
 
         // Composition and the program.
         .target(
