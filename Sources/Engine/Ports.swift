@@ -102,6 +102,9 @@ package protocol Journal: Sendable {
     /// slows the caller), not once it is committed. A row that the disk refuses is counted and told by a gap record.
     func append(_ body: JournalEntry.Body) async
 
+    /// Returns when everything appended so far is committed, or counted as lost.
+    func flush() async
+
     /// Rows from `position` on, in order, until `limit` rows or about 1 MiB; empty when there are none yet.
     func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry]
 
