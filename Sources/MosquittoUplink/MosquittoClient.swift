@@ -126,7 +126,8 @@ final class MosquittoClient: Sendable {
 
     fileprivate func ended(code: Int32) {
         guard code != 0 else { return }
-        let words = code >= 0x80 ? String(cString: mosquitto_reason_string(code)) : String(cString: mosquitto_strerror(code))
+        let words =
+            code >= 0x80 ? String(cString: mosquitto_reason_string(code)) : String(cString: mosquitto_strerror(code))
         state.withLock { $0.reason = (code, words) }
     }
 

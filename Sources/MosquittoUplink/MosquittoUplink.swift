@@ -85,7 +85,8 @@ package final class MosquittoUplink: Uplink {
             return (false, false)
         }
         let code = mosquitto_connect_bind_v5(
-            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil, nil)
+            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil, nil
+        )
         guard code == MOSQ_ERR_SUCCESS.rawValue else {
             client.disconnected("cannot connect to \(endpoint): \(Self.words(code))")
             return (false, false)
