@@ -66,7 +66,7 @@ let package = Package(
             dependencies: [
                 "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles", "SQLiteJournal",
                 "Simulator", lifecycle, logging,
-            ],
+            ] + nio,
             swiftSettings: strict),
         .executableTarget(
             name: "headgate",

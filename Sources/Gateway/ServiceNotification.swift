@@ -39,7 +39,7 @@ package struct ServiceNotification: Sendable {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
         _ = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                sendto(descriptor, message, message.utf8.count, Int32(MSG_NOSIGNAL.rawValue), pointer, length)
+                sendto(descriptor, message, message.utf8.count, Int32(MSG_NOSIGNAL), pointer, length)
             }
         }
     }

@@ -1,0 +1,180 @@
+import Engine
+import Logging
+import Model
+import ModbusBus
+import MosquittoUplink
+import NIOCore
+import Payloads
+import SQLiteJournal
+
+/// Everything that runs for one site, put together from its file, and changed when the file changes.
+actor Assembly {
+    /// A connection at work.
+    private struct RunningConnection {
+        var poller: Poller
+        var task: Task<Void, Never>
+        var devices: [Device]
+    }
+
+    /// A publisher at work.
+    private struct RunningPublisher {
+        var publisher: Publisher
+        var task: Task<Void, Never>
+    }
+
+    private(set) var site: Site?
+    private let journal: SQLiteJournal
+    private let clock: any Timekeeper
+    private let loops: any EventLoopGroup
+    private let logger: Logger
+    let board = StatusBoard()
+    private var connections: [String: RunningConnection] = [:]
+    private var publishers: [String: RunningPublisher] = [:]
+    /// The next `n` of each point of each device of this epoch, for whoever polls it next.
+    private var numbers: [String: [String: UInt64]] = [:]
+
+    init(journal: SQLiteJournal, clock: any Timekeeper, loops: any EventLoopGroup, logger: Logger) {
+        self.journal = journal
+        self.clock = clock
+        self.loops = loops
+        self.logger = logger
+    }
+
+    // MARK: - Applying a site file
+
+    /// Brings what runs in line with `site`: the first time everything is started, later only what changed.
+    func apply(_ site: Site) async throws {
+        let change = SiteChange(from: self.site, to: site)
+        for name in change.connectionsToStop { await stopConnection(name) }
+        for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
+        self.site = site
+        for id in change.removedDevices { board.remove(id) }
+        for (index, connection) in change.connectionsToStart.enumerated() {
+            try await start(connection, phase: Double(index) * 0.618_034)
+        }
+        for settings in change.publishersToStart { try start(settings, of: site) }
+        await announce(change, gateway: site.gateway.id)
+    }
+
+    private func start(_ connection: Connection, phase: Double) async throws {
+        guard let devices = site?.devices(on: connection), !devices.isEmpty else { return }
+        var polled: [PolledDevice] = []
+        for device in devices {
+            let layout = try await journal.register(DeviceDocument(device).layout)
+            board.update(device.id) { $0.since = $0.since ?? clock.utc }
+            polled.append(
+                PolledDevice(
+                    device: device, layout: layout, cost: RequestCost(connection.channel), numbers: numbers[device.id] ?? [:]))
+        }
+        let poller = Poller(
+            connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
+            journal: journal, clock: clock, board: board, phase: phase.truncatingRemainder(dividingBy: 1))
+        connections[connection.name] = RunningConnection(
+            poller: poller, task: Task { await poller.run() }, devices: devices)
+        logger.notice("connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
+    }
+
+    private func start(_ settings: PublisherSettings, of site: Site) throws {
+        let topic = try TopicTemplate(settings.topic)
+        let will = document(.offline, isWill: true).message
+        let uplink = try MosquittoUplink(settings: settings, will: will)
+        let publisher = Publisher(
+            settings: settings, journal: journal, uplink: uplink,
+            encoder: JSONReadings(gateway: site.gateway.id, topic: topic, qos: settings.qos), clock: clock,
+            greeting: { [weak self] in await self?.greeting() ?? [] })
+        let task = Task { [logger] in
+            do {
+                try await publisher.run()
+            } catch {
+                logger.error("publisher ended", metadata: ["publisher": "\(settings.name)", "reason": "\(error)"])
+            }
+        }
+        publishers[settings.name] = RunningPublisher(publisher: publisher, task: task)
+        logger.notice("publisher started", metadata: ["publisher": "\(settings.name)", "broker": "\(settings.brokers[0])"])
+    }
+
+    private func announce(_ change: SiteChange, gateway: String) async {
+        let removals = change.removedDevices.map { DeviceDocument.removal(of: $0, gateway: gateway) }
+        let documents = change.changedDevices.map { DeviceDocument($0).message(gateway: gateway) }
+        for message in removals + documents {
+            for running in publishers.values { await running.publisher.say(message) }
+        }
+    }
+
+    // MARK: - Stopping
+
+    /// Stops polling, commits, gives publishers a moment for the last rows, says goodbye.
+    func stop() async {
+        for name in connections.keys { await stopConnection(name) }
+        await journal.flush()
+        await drainPublishers()
+        let farewell = await status(.stopping).message
+        for name in publishers.keys { await stopPublisher(name, farewell: farewell) }
+    }
+
+    private func stopConnection(_ name: String) async {
+        guard let running = connections.removeValue(forKey: name) else { return }
+        running.task.cancel()
+        await running.task.value
+        numbers.merge(await running.poller.numbers) { $1 }
+        logger.notice("connection stopped", metadata: ["connection": "\(name)"])
+    }
+
+    private func stopPublisher(_ name: String, farewell: Engine.OutboundMessage?) async {
+        guard let running = publishers.removeValue(forKey: name) else { return }
+        running.task.cancel()
+        await running.publisher.close(farewell: farewell)
+        await running.task.value
+        logger.notice("publisher stopped", metadata: ["publisher": "\(name)"])
+    }
+
+    /// How long a stop waits for acknowledgements of what is in flight.
+    private static let drainTime = Duration.milliseconds(1500)
+
+    private func drainPublishers() async {
+        let deadline = clock.uptime + Self.drainTime
+        while clock.uptime < deadline {
+            var waits = false
+            for running in publishers.values {
+                let figures = await running.publisher.figures
+                waits = waits || (figures.isConnected && figures.pending > 0)
+            }
+            guard waits else { return }
+            try? await clock.sleep(until: clock.uptime + .milliseconds(20))
+        }
+    }
+
+    // MARK: - Asking
+
+    /// What a broker is told whenever a session stands: the state, then every device.
+    private func greeting() async -> [Engine.OutboundMessage] {
+        guard let site else { return [] }
+        return [await status(.online).message] + site.devices.map { DeviceDocument($0).message(gateway: site.gateway.id) }
+    }
+
+    func publishStatus() async {
+        let message = await status(.online).message
+        for running in publishers.values { await running.publisher.say(message) }
+    }
+
+    /// The state of everything at this moment.
+    func status(_ state: StatusDocument.State) async -> StatusDocument {
+        var document = document(state, isWill: false)
+        document.devices = board.all
+        document.journal = await journal.figures
+        for (name, running) in publishers { document.publishers[name] = await running.publisher.figures }
+        return document
+    }
+
+    private func document(_ state: StatusDocument.State, isWill: Bool) -> StatusDocument {
+        StatusDocument(
+            gateway: site?.gateway.id ?? "", state: state, epoch: journal.epoch, version: headgateVersion,
+            time: isWill ? nil : clock.utc)
+    }
+
+    /// Reads a device now, through its connection; nil when there is no such device.
+    func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
+        guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else { return nil }
+        return await running.poller.readNow(device)
+    }
+}

@@ -1,0 +1,111 @@
+import Console
+package import Engine
+package import Logging
+package import Model
+import NIOCore
+import NIOPosix
+import Payloads
+import SQLiteJournal
+import ServiceLifecycle
+
+/// The gateway as one service: site in, until it is told to stop.
+package struct GatewayService: Service {
+    private let site: Site
+    private let clock: any Timekeeper
+    private let logger: Logger
+    private let changes: AsyncStream<Site>
+    private let notification = ServiceNotification()
+    /// Called once everything runs.
+    private let whenReady: @Sendable () -> Void
+
+    /// Threads for all TCP connections together.
+    private static let networkThreads = 1
+    /// How often the retained status is refreshed while nothing else happens.
+    private static let statusInterval = Duration.seconds(15)
+
+    /// - Parameter changes: site files to apply while it runs, checked by whoever sends them.
+    package init(
+        site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, clock: any Timekeeper = SystemClock(), logger: Logger,
+        whenReady: @escaping @Sendable () -> Void = {}
+    ) {
+        self.site = site
+        self.changes = changes
+        self.clock = clock
+        self.logger = logger
+        self.whenReady = whenReady
+    }
+
+    package func run() async throws {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: Self.networkThreads)
+        let journal = try SQLiteJournal(folder: site.gateway.stateFolder, settings: site.buffer, clock: clock)
+        for note in journal.openingNotes { logger.warning("journal opened with losses", metadata: ["note": "\(note)"]) }
+        let assembly = Assembly(journal: journal, clock: clock, loops: loops, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await journal.run() }
+            try await assembly.apply(site)
+            group.addTask { await follow(changes, assembly) }
+            group.addTask { await serveControl(assembly, loops) }
+            group.addTask { await Watch(assembly: assembly, clock: clock, logger: logger).run() }
+            group.addTask { await keepStatus(assembly) }
+            notification.ready()
+            whenReady()
+            logger.notice(
+                "gateway ready", metadata: ["gateway": "\(site.gateway.id)", "epoch": "\(journal.epoch)", "version": "\(headgateVersion)"])
+            try? await gracefulShutdown()
+            notification.stopping()
+            logger.notice("gateway stopping")
+            await assembly.stop()
+            group.cancelAll()
+        }
+        await journal.close()
+        try await loops.shutdownGracefully()
+        logger.notice("gateway stopped")
+    }
+
+    // MARK: - Tasks
+
+    private func follow(_ changes: AsyncStream<Site>, _ assembly: Assembly) async {
+        for await changed in changes {
+            guard let current = await assembly.site else { return }
+            if let obstacle = SiteChange.obstacle(from: current, to: changed) {
+                logger.error("site file not applied", metadata: ["reason": "\(obstacle)"])
+                continue
+            }
+            notification.reloading()
+            do {
+                try await assembly.apply(changed)
+                logger.notice("site file applied")
+            } catch {
+                logger.error("site file applied in part", metadata: ["reason": "\(error)"])
+            }
+            notification.ready()
+        }
+    }
+
+    private func serveControl(_ assembly: Assembly, _ loops: MultiThreadedEventLoopGroup) async {
+        let path = site.gateway.stateFolder + "/" + ControlProtocol.socketName
+        let server = ControlServer(path: path, group: loops) { await ControlRequests(assembly: assembly).answer($0) }
+        do {
+            try await server.run()
+        } catch is CancellationError {
+        } catch {
+            if !Task.isCancelled { logger.error("no control socket", metadata: ["path": "\(path)", "reason": "\(error)"]) }
+        }
+    }
+
+    /// Refreshes the retained status, and tells the service manager that the gateway lives.
+    private func keepStatus(_ assembly: Assembly) async {
+        var published = clock.uptime
+        let interval = min(notification.watchdogInterval ?? .seconds(5), .seconds(5))
+        while !Task.isCancelled {
+            try? await clock.sleep(until: clock.uptime + interval)
+            // The assembly answers only if nothing holds it up: that is what the watchdog watches.
+            _ = await assembly.site
+            notification.alive()
+            if clock.uptime - published >= Self.statusInterval {
+                published = clock.uptime
+                await assembly.publishStatus()
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Engine
+import Logging
+import Model
+import Payloads
+
+/// Logs what changed, once for each change: devices, brokers, the disk. The engine decides, this only tells.
+struct Watch {
+    let assembly: Assembly
+    let clock: any Timekeeper
+    let logger: Logger
+
+    func run() async {
+        var devices: [String: DeviceState] = [:]
+        var brokers: [String: String?] = [:]
+        var fault: String?
+        while !Task.isCancelled {
+            try? await clock.sleep(until: clock.uptime + .seconds(1))
+            let status = await assembly.status(.online)
+            for (id, device) in status.devices where devices[id] != device.state {
+                if device.state != .waiting { log(id, device) }
+                devices[id] = device.state
+            }
+            for (name, figures) in status.publishers where brokers[name] != .some(figures.trouble) {
+                log(name, figures)
+                brokers[name] = figures.trouble
+            }
+            if let journal = status.journal, journal.fault != fault {
+                if let reason = journal.fault {
+                    logger.error("journal does not take rows", metadata: ["reason": "\(reason)"])
+                } else {
+                    logger.notice("journal takes rows again", metadata: ["lost_readings": "\(journal.lostReadings)"])
+                }
+                fault = journal.fault
+            }
+        }
+    }
+
+    private func log(_ id: String, _ device: DeviceStatus) {
+        let metadata: Logger.Metadata = ["device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")"]
+        logger.log(level: device.state == .online ? .notice : .warning, "device state changed", metadata: metadata)
+    }
+
+    private func log(_ name: String, _ figures: PublisherFigures) {
+        if let trouble = figures.trouble {
+            logger.warning("publisher in trouble", metadata: ["publisher": "\(name)", "reason": "\(trouble)"])
+        } else {
+            logger.notice("publisher connected", metadata: ["publisher": "\(name)"])
+        }
+    }
+}

@@ -1,0 +1,57 @@
+package import Model
+
+/// The answer to an ad-hoc read, as the shell and the local socket give it.
+package struct ReadDocument: Sendable {
+    package struct Row: Hashable, Sendable {
+        package var point: String
+        package var value: PointValue
+        package var unit: String?
+        package var reasons: QualityReasons
+
+        package init(point: Point, value: PointValue, reasons: QualityReasons) {
+            self.point = point.name
+            self.value = value
+            self.reasons = reasons
+            unit = point.datatype.isNumeric ? point.unit : nil
+        }
+    }
+
+    private let device: String
+    private let rows: [Row]
+
+    package init(device: String, rows: [Row]) {
+        self.device = device
+        self.rows = rows
+    }
+
+    /// `{"device":…,"readings":[{"point","value","unit","quality","reasons"}]}`
+    package var json: [UInt8] {
+        var json = JSONWriter(capacity: 1024)
+        json.object { json in
+            json.member("device") { $0.string(device) }
+            json.member("readings") { $0.array { list in rows.forEach { list.reading($0, device) } } }
+        }
+        return json.bytes
+    }
+
+    /// `{"error":…}`
+    package static func problem(_ text: String) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { $0.member("error") { $0.string(text) } }
+        return json.bytes
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func reading(_ row: ReadDocument.Row, _ device: String) {
+        object { json in
+            json.member("point") { $0.string("\(device)/\(row.point)") }
+            json.member("value") { $0.value(row.value) }
+            json.optional("unit", row.unit) { $0.string($1) }
+            json.member("quality") { $0.string(row.reasons.quality.name) }
+            if !row.reasons.isEmpty {
+                json.member("reasons") { $0.array { list in row.reasons.reasons.forEach { list.string($0.code) } } }
+            }
+        }
+    }
+}
