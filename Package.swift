@@ -19,6 +19,7 @@ let nio: [Target.Dependency] = [
 ]
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 
@@ -65,7 +66,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles", "SQLiteJournal",
-                "Simulator", lifecycle, logging,
+                "Simulator", lifecycle, logging, unixSignals,
             ] + nio,
             swiftSettings: strict),
         .executableTarget(
@@ -73,6 +74,7 @@ let package = Package(
             dependencies: [
                 "Engine", "Gateway", "Model", "Profiles", "Simulator", lifecycle, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                unixSignals,
             ],
             swiftSettings: strict),
 

@@ -1,7 +1,7 @@
 import Engine
 import Logging
-import Model
 import ModbusBus
+import Model
 import MosquittoUplink
 import NIOCore
 import Payloads
@@ -64,14 +64,16 @@ actor Assembly {
             board.update(device.id) { $0.since = $0.since ?? clock.utc }
             polled.append(
                 PolledDevice(
-                    device: device, layout: layout, cost: RequestCost(connection.channel), numbers: numbers[device.id] ?? [:]))
+                    device: device, layout: layout, cost: RequestCost(connection.channel),
+                    numbers: numbers[device.id] ?? [:]))
         }
         let poller = Poller(
             connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
             journal: journal, clock: clock, board: board, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, task: Task { await poller.run() }, devices: devices)
-        logger.notice("connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
+        logger.notice(
+            "connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
     }
 
     private func start(_ settings: PublisherSettings, of site: Site) throws {
@@ -90,7 +92,8 @@ actor Assembly {
             }
         }
         publishers[settings.name] = RunningPublisher(publisher: publisher, task: task)
-        logger.notice("publisher started", metadata: ["publisher": "\(settings.name)", "broker": "\(settings.brokers[0])"])
+        logger.notice(
+            "publisher started", metadata: ["publisher": "\(settings.name)", "broker": "\(settings.brokers[0])"])
     }
 
     private func announce(_ change: SiteChange, gateway: String) async {
@@ -149,7 +152,8 @@ actor Assembly {
     /// What a broker is told whenever a session stands: the state, then every device.
     private func greeting() async -> [Engine.OutboundMessage] {
         guard let site else { return [] }
-        return [await status(.online).message] + site.devices.map { DeviceDocument($0).message(gateway: site.gateway.id) }
+        return [await status(.online).message]
+            + site.devices.map { DeviceDocument($0).message(gateway: site.gateway.id) }
     }
 
     func publishStatus() async {
@@ -174,7 +178,9 @@ actor Assembly {
 
     /// Reads a device now, through its connection; nil when there is no such device.
     func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
-        guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else { return nil }
+        guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else {
+            return nil
+        }
         return await running.poller.readNow(device)
     }
 }

@@ -17,7 +17,9 @@ struct ControlRequests {
 
     private func read(_ device: String) async -> [UInt8] {
         guard let rows = await assembly.readNow(device) else { return problem("no device '\(device)'") }
-        return ReadDocument(device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) }).json
+        return ReadDocument(
+            device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) }
+        ).json
     }
 
     private func problem(_ text: String) -> [UInt8] {

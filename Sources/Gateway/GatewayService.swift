@@ -25,7 +25,8 @@ package struct GatewayService: Service {
 
     /// - Parameter changes: site files to apply while it runs, checked by whoever sends them.
     package init(
-        site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, clock: any Timekeeper = SystemClock(), logger: Logger,
+        site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, clock: any Timekeeper = SystemClock(),
+        logger: Logger,
         whenReady: @escaping @Sendable () -> Void = {}
     ) {
         self.site = site
@@ -50,7 +51,10 @@ package struct GatewayService: Service {
             notification.ready()
             whenReady()
             logger.notice(
-                "gateway ready", metadata: ["gateway": "\(site.gateway.id)", "epoch": "\(journal.epoch)", "version": "\(headgateVersion)"])
+                "gateway ready",
+                metadata: [
+                    "gateway": "\(site.gateway.id)", "epoch": "\(journal.epoch)", "version": "\(headgateVersion)",
+                ])
             try? await gracefulShutdown()
             notification.stopping()
             logger.notice("gateway stopping")
@@ -89,7 +93,9 @@ package struct GatewayService: Service {
             try await server.run()
         } catch is CancellationError {
         } catch {
-            if !Task.isCancelled { logger.error("no control socket", metadata: ["path": "\(path)", "reason": "\(error)"]) }
+            if !Task.isCancelled {
+                logger.error("no control socket", metadata: ["path": "\(path)", "reason": "\(error)"])
+            }
         }
     }
 

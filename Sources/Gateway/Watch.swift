@@ -36,7 +36,9 @@ struct Watch {
     }
 
     private func log(_ id: String, _ device: DeviceStatus) {
-        let metadata: Logger.Metadata = ["device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")"]
+        let metadata: Logger.Metadata = [
+            "device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")",
+        ]
         logger.log(level: device.state == .online ? .notice : .warning, "device state changed", metadata: metadata)
     }
 

@@ -42,8 +42,10 @@ package final class DemoPlant: Sendable {
         let driveServer = try TCPSimulator(port: 0, units: [1: pumps[0], 2: pumps[1]])
         let meterServer = try TCPSimulator(port: 0, units: [1: meter])
         terminal = try PseudoTerminal()
-        let line = SerialLine(path: terminal.slavePath, baud: 19_200, format: SerialFormat(dataBits: 8, parity: .none, stopBits: 1))
-        let serialServer = try SerialSimulator(line: line, descriptor: terminal.master, units: [1: remoteIO], keepsWireTime: true)
+        let line = SerialLine(
+            path: terminal.slavePath, baud: 19_200, format: SerialFormat(dataBits: 8, parity: .none, stopBits: 1))
+        let serialServer = try SerialSimulator(
+            line: line, descriptor: terminal.master, units: [1: remoteIO], keepsWireTime: true)
         servers = [chillerServer, driveServer, meterServer, serialServer]
         (chillerPort, drivePort, meterPort) = (chillerServer.port, driveServer.port, meterServer.port)
         serialPath = terminal.slavePath

@@ -1,0 +1,68 @@
+import Console
+import Engine
+import ModbusBus
+package import Model
+import NIOCore
+import NIOPosix
+import Payloads
+
+/// Reads a device once: through the running gateway where there is one, so that the bus has one master, else directly.
+package struct AdHocRead: Sendable {
+    package enum Outcome: Sendable {
+        /// One JSON document, as ``ReadDocument`` makes it.
+        case document(String)
+        case failure(String)
+    }
+
+    private let site: Site
+
+    package init(site: Site) {
+        self.site = site
+    }
+
+    package func run(_ id: String) async -> Outcome {
+        guard let device = site.devices.first(where: { $0.id == id }) else {
+            let known = site.devices.map(\.id).joined(separator: ", ")
+            return .failure("no device '\(id)'; there are: \(known)")
+        }
+        if let reply = ControlClient(stateFolder: site.gateway.stateFolder).ask("read \(id)") {
+            return .document(reply)
+        }
+        guard let connection = site.connections.first(where: { $0.name == device.connection }) else {
+            return .failure("\(id) has no connection")
+        }
+        return await readDirectly(device, connection)
+    }
+
+    private func readDirectly(_ device: Device, _ connection: Connection) async -> Outcome {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let clock = SystemClock()
+        let bus = Buses.make(connection, loop: loops.next(), clock: clock)
+        let polled = PolledDevice(device: device, layout: 0, cost: RequestCost(connection.channel))
+        let poller = Poller(
+            connection: connection, devices: [polled], bus: bus, journal: NoJournal(), clock: clock,
+            board: StatusBoard(),
+            phase: 0)
+        let rows = await poller.readNow(device.id) ?? []
+        await bus.close()
+        try? await loops.shutdownGracefully()
+        let document = ReadDocument(
+            device: device.id, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) })
+        return .document(String(decoding: document.json, as: UTF8.self))
+    }
+}
+
+/// A read from the shell is not journaled: nobody subscribed to it.
+private struct NoJournal: Journal {
+    let epoch: UInt32 = 0
+    func register(_ layout: DeviceLayout) async throws(JournalError) -> LayoutID { throw .closed }
+    func layout(_ id: LayoutID) async throws(JournalError) -> DeviceLayout { throw .closed }
+    func append(_ body: JournalEntry.Body) async {}
+    func flush() async {}
+    func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] { [] }
+    var next: Position { get async { 1 } }
+    func commits() async -> AsyncStream<Position> { AsyncStream { $0.finish() } }
+    func pending(for publisher: String) async throws(JournalError) -> [PositionInterval]? { nil }
+    func save(_ pending: [PositionInterval], for publisher: String) async {}
+    var figures: JournalFigures { get async { JournalFigures(first: 1, next: 1, byteCount: 0) } }
+}

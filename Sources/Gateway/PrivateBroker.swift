@@ -1,0 +1,59 @@
+import Foundation
+
+/// A Mosquitto broker of one's own on a free loopback port, gone with its owner.
+package final class PrivateBroker {
+    package let port: Int
+    private let process = Process()
+    private let folder: String
+
+    /// Why there is no broker, in words that say what to do.
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    private static let programs = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
+
+    /// - Parameter folder: where its configuration and log go.
+    package init(folder: String) throws {
+        guard let program = Self.programs.first(where: FileManager.default.isExecutableFile) else {
+            throw Failure(description: "the broker 'mosquitto' is not installed; run: apt-get install mosquitto")
+        }
+        self.folder = folder
+        port = try Self.freePort()
+        let configuration = """
+            listener \(port) 127.0.0.1
+            allow_anonymous true
+            persistence false
+            log_dest file \(folder)/mosquitto.log
+            """
+        try configuration.write(toFile: folder + "/mosquitto.conf", atomically: true, encoding: .utf8)
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = ["-c", folder + "/mosquitto.conf"]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+    }
+
+    package func stop() {
+        guard process.isRunning else { return }
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    /// A port that nobody listens on now.
+    private static func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        guard isBound else { throw Failure(description: "no free port on 127.0.0.1") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}

@@ -1,0 +1,150 @@
+package import Model
+import Payloads
+package import Profiles
+
+/// What `headgate check` tells about a site: problems, read plans, how busy each serial line will be.
+package struct SiteReport: Sendable {
+    private let loaded: Loaded<Site>
+
+    package init(_ loaded: Loaded<Site>) {
+        self.loaded = loaded
+    }
+
+    /// For people.
+    package var text: String {
+        guard let site = loaded.value else { return "" }
+        var lines: [String] = []
+        for connection in site.connections {
+            let load = load(of: connection, site)
+            lines.append(
+                "\(connection.name): \(connection.channelName) \(connection.endpoint), time-out \(connection.timeout.text)"
+            )
+            for device in site.devices(on: connection) { lines += plan(of: device, connection) }
+            if case .serial(let line) = connection.channel {
+                lines.append(
+                    "  bus: \(percent(load.utilisation)) of \(line.baud) \(line.format.name) used\(advice(load))")
+            } else {
+                lines.append("  \(rounded(load.requestsPerSecond)) requests per second")
+            }
+        }
+        let points = site.devices.reduce(0) { $0 + $1.points.count }
+        lines.append("\(site.devices.count) devices, \(points) points, \(site.publishers.count) publishers: all clear")
+        return lines.joined(separator: "\n")
+    }
+
+    private func plan(of device: Device, _ connection: Connection) -> [String] {
+        let plan = ReadPlan(points: device.points, limits: device.limits, cost: RequestCost(connection.channel))
+        return ["  \(device.id): \(device.profile), unit \(device.unit)"]
+            + plan.jobs.map { job in
+                let spans = job.blocks.map { "\($0.span) (\($0.items.count))" }.joined(separator: ", ")
+                return "    every \(job.period.text): \(spans)"
+            }
+    }
+
+    private func advice(_ load: BusLoad) -> String {
+        guard load.utilisation > 0.8 else { return "" }
+        let factor = rounded(load.stretch)
+        return load.utilisation > 1
+            ? "; the periods cannot be met: make them \(factor) times as long, or poll fewer points"
+            : "; little is left for retries and commands: \(factor) times as long periods would leave a fifth free"
+    }
+
+    private func load(of connection: Connection, _ site: Site) -> BusLoad {
+        let cost = RequestCost(connection.channel)
+        let plans = site.devices(on: connection).map { device in
+            (plan: ReadPlan(points: device.points, limits: device.limits, cost: cost), pause: device.limits.pause)
+        }
+        return BusLoad(plans: plans, cost: cost)
+    }
+
+    private func percent(_ share: Double) -> String {
+        "\(Int((share * 100).rounded())) %"
+    }
+
+    private func rounded(_ number: Double) -> String {
+        String((number * 10).rounded() / 10)
+    }
+
+    /// For programs: `{"ok","problems":[{file,line,column,severity,message}],"connections":[{name,endpoint,utilisation,…}]}`.
+    package var json: [UInt8] {
+        var json = JSONWriter(capacity: 4096)
+        json.object { json in
+            json.member("ok") { $0.bool(loaded.isClean) }
+            json.member("problems") { $0.array { list in loaded.problems.forEach { list.problem($0) } } }
+            json.member("connections") {
+                $0.array { list in
+                    guard let site = loaded.value else { return }
+                    for connection in site.connections { self.connection(connection, site, &list) }
+                }
+            }
+        }
+        return json.bytes
+    }
+
+    private func connection(_ connection: Connection, _ site: Site, _ json: inout JSONWriter) {
+        let load = load(of: connection, site)
+        json.object { json in
+            json.member("name") { $0.string(connection.name) }
+            json.member("channel") { $0.string(connection.channelName) }
+            json.member("endpoint") { $0.string(connection.endpoint) }
+            json.member("requests_per_s") { $0.number(load.requestsPerSecond) }
+            if case .serial = connection.channel { json.member("utilisation") { $0.number(load.utilisation) } }
+            json.member("devices") {
+                $0.array { list in
+                    for device in site.devices(on: connection) { self.device(device, connection, &list) }
+                }
+            }
+        }
+    }
+
+    private func device(_ device: Device, _ connection: Connection, _ json: inout JSONWriter) {
+        let plan = ReadPlan(points: device.points, limits: device.limits, cost: RequestCost(connection.channel))
+        json.object { json in
+            json.member("id") { $0.string(device.id) }
+            json.member("profile") { $0.string(device.profile) }
+            json.member("unit") { $0.integer(device.unit) }
+            json.member("requests") {
+                $0.array { list in
+                    for job in plan.jobs {
+                        for block in job.blocks { list.request(block, job, device) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func problem(_ problem: Problem) {
+        object { json in
+            json.member("file") { $0.string(problem.file) }
+            json.member("line") { $0.integer(problem.line) }
+            json.member("column") { $0.integer(problem.column) }
+            json.member("severity") { $0.string(problem.severity.rawValue) }
+            json.member("message") { $0.string(problem.message) }
+        }
+    }
+
+    fileprivate mutating func request(_ block: ReadBlock, _ job: PollJob, _ device: Device) {
+        object { json in
+            json.member("table") { $0.string(block.span.table.rawValue) }
+            json.member("address") { $0.integer(block.span.start) }
+            json.member("count") { $0.integer(block.span.registerCount) }
+            json.member("period_ms") { $0.integer(job.period.milliseconds) }
+            json.member("points") {
+                $0.array { list in block.items.forEach { list.string(device.points[$0.point].name) } }
+            }
+        }
+    }
+}
+
+extension Connection {
+    /// The key of the site file that made it.
+    fileprivate var channelName: String {
+        switch channel {
+        case .tcp: "tcp"
+        case .rtuOverTCP: "rtu_over_tcp"
+        case .serial: "serial"
+        }
+    }
+}

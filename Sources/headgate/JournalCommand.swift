@@ -1,0 +1,34 @@
+import ArgumentParser
+import Foundation
+import Gateway
+import Model
+
+struct JournalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "journal", abstract: "The buffer on disk.", subcommands: [Status.self])
+
+    struct Status: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "What is stored, and what each publisher still has to deliver.",
+            discussion: "Works on the file, also while a gateway runs. Exit code 1 when there is no journal.")
+
+        @OptionGroup var site: SiteOption
+
+        @Option(help: "State folder, when there is no site file to name it.")
+        var state: String?
+
+        @Flag(help: "Print one JSON document.")
+        var json = false
+
+        func run() throws {
+            let folder = try state ?? site.site().gateway.stateFolder
+            do {
+                let report = try JournalReport(folder: folder)
+                Console.data(json ? report.json : Array(report.text.utf8))
+            } catch {
+                Console.talk("headgate: \(error)")
+                throw ExitCode(1)
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Foundation
+import Gateway
+import Model
+
+struct ReadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "read",
+        abstract: "Read devices or single points now.",
+        discussion: """
+            Goes through the running gateway where there is one, else directly to the device.
+            Exit code 1 when a device is unknown or a value is bad.
+            """)
+
+    @OptionGroup var site: SiteOption
+
+    @Argument(help: ArgumentHelp("What to read.", valueName: "device[/point]"))
+    var targets: [String]
+
+    @Flag(help: "Print one JSON document a device.")
+    var json = false
+
+    private struct Reply: Decodable {
+        struct Row: Decodable {
+            var point: String
+            var value: JSONValue
+            var unit: String?
+            var quality: String
+            var reasons: [String]?
+        }
+
+        var readings: [Row]?
+        var error: String?
+    }
+
+    func run() async throws {
+        let site = try site.site()
+        var isGood = true
+        for target in targets {
+            guard let device = site.devices.map(\.id).filter({ target == $0 || target.hasPrefix($0 + "/") }).max()
+            else {
+                Console.talk(
+                    "headgate: no device '\(target)'; there are: \(site.devices.map(\.id).joined(separator: ", "))")
+                throw ExitCode(1)
+            }
+            switch await AdHocRead(site: site).run(device) {
+            case .failure(let reason):
+                Console.talk("headgate: \(reason)")
+                isGood = false
+            case .document(let text): isGood = try show(text, target: target, device: device) && isGood
+            }
+        }
+        if !isGood { throw ExitCode(1) }
+    }
+
+    private func show(_ text: String, target: String, device: String) throws -> Bool {
+        let reply = try JSONDecoder().decode(Reply.self, from: Data(text.utf8))
+        if let error = reply.error {
+            Console.talk("headgate: \(error)")
+            return false
+        }
+        let rows = (reply.readings ?? []).filter { target == device || $0.point == target }
+        guard !rows.isEmpty else {
+            Console.talk("headgate: \(device) has no point '\(target.dropFirst(device.count + 1))'")
+            return false
+        }
+        if json, target == device {
+            Console.data(Array(text.utf8))
+        } else {
+            for row in rows {
+                let reasons = row.reasons.map { " (" + $0.joined(separator: ", ") + ")" } ?? ""
+                Console.data(Array("\(row.point)\t\(row.value.text)\t\(row.unit ?? "")\t\(row.quality)\(reasons)".utf8))
+            }
+        }
+        return rows.allSatisfy { $0.quality != "bad" }
+    }
+}
+
+/// A JSON scalar, kept as it is written for people.
+struct JSONValue: Decodable {
+    var text: String
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            text = "null"
+        } else if let bool = try? container.decode(Bool.self) {
+            text = bool ? "true" : "false"
+        } else if let integer = try? container.decode(Int64.self) {
+            text = String(integer)
+        } else if let number = try? container.decode(Double.self) {
+            text = String(number)
+        } else {
+            text = try container.decode(String.self)
+        }
+    }
+}

@@ -1,0 +1,38 @@
+import ArgumentParser
+import Foundation
+import Gateway
+import Model
+import Profiles
+
+/// The option that names the site file, and loading it.
+struct SiteOption: ParsableArguments {
+    @Option(name: [.short, .customLong("config")], help: "The site file.")
+    var config = "/etc/headgate/headgate.yaml"
+
+    func loaded() -> Loaded<Site> {
+        SiteFile.load(path: config, shippedProfiles: ShippedFiles.profiles)
+    }
+
+    /// The site, or every problem on stderr and exit code 1.
+    func site() throws -> Site {
+        let loaded = loaded()
+        Console.complain(loaded.problems)
+        guard loaded.isClean, let site = loaded.value else { throw ExitCode(1) }
+        return site
+    }
+}
+
+/// What the program says to people: talk on stderr, data on stdout.
+enum Console {
+    static func complain(_ problems: [Problem]) {
+        for problem in problems { talk(problem.description) }
+    }
+
+    static func talk(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    static func data(_ bytes: [UInt8]) {
+        FileHandle.standardOutput.write(Data(bytes + [UInt8(ascii: "\n")]))
+    }
+}
