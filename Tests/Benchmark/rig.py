@@ -140,7 +140,7 @@ def start_broker(stack, folder, port, name="mosquitto"):
     config.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
         "max_inflight_messages 1000\nmax_queued_messages 0\nmax_queued_bytes 0\nlog_dest stderr\n"
-        "log_type error\nlog_type warning\nlog_type notice\n")
+        "log_type error\nlog_type warning\nlog_type notice\nlog_type subscribe\n")
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     broker = Process(name, [program, "-c", config], folder)
     stack.callback(broker.stop)
