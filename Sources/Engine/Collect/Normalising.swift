@@ -1,0 +1,97 @@
+import Model
+
+/// Values as they were decoded, before quality rules and filters: flat arrays of equal length.
+struct Samples: Sendable {
+    var points: [Int] = []
+    var times: [UnixTime] = []
+    var decoded: [Decoded] = []
+    /// Words of points that publish them, by index in these arrays.
+    var raw: [RawWords] = []
+
+    mutating func append(_ point: Int, _ time: UnixTime, _ value: Decoded) {
+        points.append(point)
+        times.append(time)
+        decoded.append(value)
+    }
+}
+
+extension PolledDevice {
+    /// Turns words into values, and faults into bad values of every point concerned.
+    func decode(_ answers: [PollAnswer]) -> Samples {
+        var samples = Samples()
+        for answer in answers {
+            switch answer.result {
+            case .success(let words): decode(words, answer, into: &samples)
+            case .failure(let fault):
+                for item in answer.block.items { samples.append(item.point, answer.time, .bad(fault.reason)) }
+            }
+        }
+        return applyingScales(samples)
+    }
+
+    private func decode(_ words: [UInt16], _ answer: PollAnswer, into samples: inout Samples) {
+        let span = words.span
+        for item in answer.block.items {
+            let value = span.extracting(item.offset..<(item.offset + item.registerCount))
+            let point = points[item.point].point
+            samples.append(item.point, answer.time, point.encoding.decode(value))
+            if point.publishesRaw {
+                let copy = Array(words[item.offset..<(item.offset + item.registerCount)])
+                samples.raw.append(RawWords(reading: samples.points.count - 1, words: copy))
+            }
+        }
+    }
+
+    /// Multiplies by scales that the device itself holds; they are read by the same job.
+    private func applyingScales(_ samples: Samples) -> Samples {
+        guard points.contains(where: { $0.scale != nil }) else { return samples }
+        var scaled = samples
+        for index in samples.points.indices {
+            let polled = points[samples.points[index]]
+            guard let scale = polled.scale, case .value(let value) = samples.decoded[index] else { continue }
+            guard let holder = samples.points.firstIndex(of: scale), case .value(let factor) = samples.decoded[holder]
+            else {
+                scaled.decoded[index] = .bad(.waiting)
+                continue
+            }
+            scaled.decoded[index] = value.scaled(by: factor, polled.point.scaleReference)
+        }
+        return scaled
+    }
+
+    /// Applies limits and range, leaves out what the deadband filters, numbers the rest.
+    mutating func normalise(_ samples: Samples, at now: Duration) -> ReadingBatch {
+        var batch = ReadingBatch(layout: layout)
+        batch.reserveCapacity(samples.points.count)
+        var raw = samples.raw[...]
+        for index in samples.points.indices {
+            let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
+            let point = samples.points[index]
+            let (value, reasons) = points[point].point.judged(samples.decoded[index])
+            guard points[point].isWorthPublishing(value, reasons, at: now) else { continue }
+            if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
+            batch.append(
+                point: UInt16(point), time: samples.times[index], value: value, reasons: reasons,
+                number: points[point].nextNumber)
+            points[point].nextNumber += 1
+        }
+        return batch
+    }
+}
+
+extension PolledPoint {
+    /// Without a deadband always; with one when the value moved, the quality changed, or silence would last too long.
+    mutating func isWorthPublishing(_ value: PointValue, _ reasons: QualityReasons, at now: Duration) -> Bool {
+        guard let deadband = point.deadband else { return true }
+        let number = value.number
+        if let last = lastPublished, last.reasons == reasons,
+            now - silentSince < point.expectedSilence - point.every / 2
+        {
+            if last.number == number { return false }
+            if let before = last.number, let number, abs(number - before) <= deadband { return false }
+        }
+        lastPublished = (number, reasons)
+        silentSince = now
+        return true
+    }
+}

@@ -1,0 +1,78 @@
+package import Model
+
+/// A device as its poller knows it: the plan, what was learned about its addresses, and per point what is needed to
+/// turn words into numbered readings. A pure value; the poller owns it.
+package struct PolledDevice: Sendable {
+    package let device: Device
+    package let layout: LayoutID
+    package private(set) var plan: ReadPlan
+    private let cost: RequestCost
+    private var cuts: Set<RegisterCut> = []
+    /// Blocks that the device refused down to one value, with the time of the next attempt.
+    private var parked: [RegisterSpan: Duration] = [:]
+    var points: [PolledPoint]
+
+    /// How long a refused address is left alone before it is asked for again.
+    static let parkingTime = Duration.seconds(600)
+
+    /// - Parameter numbers: the next `n` of each point, from an earlier poller of this epoch; 0 for points not in it.
+    package init(device: Device, layout: LayoutID, cost: RequestCost, numbers: [String: UInt64] = [:]) {
+        self.device = device
+        self.layout = layout
+        self.cost = cost
+        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost)
+        points = device.points.map { point in
+            PolledPoint(
+                point: point, scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
+                number: numbers[point.name] ?? 0)
+        }
+    }
+
+    /// The next `n` of each point by name.
+    package var numbers: [String: UInt64] {
+        Dictionary(uniqueKeysWithValues: points.map { ($0.point.name, $0.nextNumber) })
+    }
+
+    /// The device refused `block` with exception 02 or 03.
+    ///
+    /// - Returns: the smaller blocks to ask for instead; empty when a single value is the refused one, which is then parked.
+    mutating func refused(_ block: ReadBlock, job: Int, at now: Duration) -> [ReadBlock] {
+        let newCuts = block.cutsAfterRefusal
+        guard !newCuts.isEmpty else {
+            parked[block.span] = now + Self.parkingTime
+            return []
+        }
+        cuts.formUnion(newCuts)
+        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: cuts)
+        return plan.jobs[job].blocks.filter {
+            $0.span.table == block.span.table && block.span.start <= $0.span.start && $0.span.end <= block.span.end
+        }
+    }
+
+    /// Whether the block was refused not long ago and is not worth a request.
+    func isParked(_ block: ReadBlock, at now: Duration) -> Bool {
+        parked[block.span].map { now < $0 } ?? false
+    }
+
+    /// Addresses that the device refuses, for status.
+    package var refusedSpans: [RegisterSpan] {
+        parked.keys.sorted { ($0.table, $0.start) < ($1.table, $1.start) }
+    }
+}
+
+/// One point and its memory between polls.
+struct PolledPoint: Sendable {
+    let point: Point
+    /// Index of the point that holds the scale.
+    let scale: Int?
+    var nextNumber: UInt64
+    /// What the consumer heard last: number and reasons.
+    var lastPublished: (number: Double?, reasons: QualityReasons)?
+    var silentSince: Duration = .zero
+
+    init(point: Point, scale: Int?, number: UInt64) {
+        self.point = point
+        self.scale = scale
+        nextNumber = number
+    }
+}

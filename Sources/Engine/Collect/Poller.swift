@@ -1,0 +1,244 @@
+package import Model
+
+/// Polls the devices of one connection: the first of Headgate's two sentences, poll → decode → normalise → journal → publish.
+///
+/// It runs on the executor of its bus, so that nothing on the way from the wire to the journal changes threads.
+package actor Poller {
+    private let connection: Connection
+    private let bus: any Bus
+    private let journal: any Journal
+    private let clock: any Timekeeper
+    private let board: StatusBoard
+    private var devices: [PolledDevice]
+    private var health: [UnitHealth]
+    private var schedule: PollSchedule
+    private var busy: Set<Int> = []
+    private var slots: BusSlots
+    private var missed: [MissedPolls]
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        bus.executor.asUnownedSerialExecutor()
+    }
+
+    /// - Parameter phase: 0..<1, where in its period the first device begins; different for each connection.
+    package init(
+        connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
+        board: StatusBoard, phase: Double
+    ) {
+        self.connection = connection
+        self.devices = devices
+        self.bus = bus
+        self.journal = journal
+        self.clock = clock
+        self.board = board
+        health = devices.map { _ in UnitHealth() }
+        missed = devices.map { _ in MissedPolls() }
+        slots = BusSlots(count: connection.inFlight)
+        let jobs = devices.enumerated().flatMap { index, device in
+            device.plan.jobs.enumerated().map { (PollSchedule.Slot(device: index, job: $0), $1.period) }
+        }
+        schedule = PollSchedule(jobs: jobs.map { (slot: $0.0, period: $0.1) }, start: clock.uptime, phase: phase)
+    }
+
+    /// Polls until the task is cancelled, then closes the bus.
+    package func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<connection.inFlight {
+                group.addTask { await self.work() }
+            }
+        }
+        for index in devices.indices { await tellMissedPolls(of: index, isLast: true) }
+        await bus.close()
+    }
+
+    /// The next `n` of each point of each device, so that a successor goes on counting.
+    package var numbers: [String: [String: UInt64]] {
+        Dictionary(uniqueKeysWithValues: devices.map { ($0.device.id, $0.numbers) })
+    }
+
+    private func work() async {
+        while !Task.isCancelled {
+            if let due = schedule.take(at: clock.uptime, busy: busy) {
+                busy.insert(due.slot.device)
+                await collect(due)
+                busy.remove(due.slot.device)
+            } else {
+                // A device that another worker is busy with frees itself; look again soon.
+                let next = schedule.nextDeadline(busy: busy) ?? clock.uptime + .milliseconds(100)
+                try? await clock.sleep(until: next)
+            }
+        }
+    }
+
+    private func collect(_ due: PollSchedule.Due) async {
+        await count(due)
+        let answers = await poll(due)
+        let samples = devices[due.slot.device].decode(answers)
+        let readings = devices[due.slot.device].normalise(samples, at: clock.uptime)
+        report(readings, of: due.slot.device)
+        // Publishers hear of it from the journal: there is no second path.
+        if !readings.isEmpty { await journal.append(.readings(readings)) }
+    }
+
+    // MARK: - Asking
+
+    /// Asks for every block of the job, smaller ones where the device refuses a large one.
+    private func poll(_ due: PollSchedule.Due) async -> [PollAnswer] {
+        let index = due.slot.device
+        var answers: [PollAnswer] = []
+        var blocks = devices[index].plan.jobs[due.slot.job].blocks[...]
+        var lost: PollFault? = health[index].mayAsk(at: clock.uptime) ? nil : PollFault(.timeout)
+        var budget = blocks.count + Self.extraRequests
+        while let block = blocks.popFirst() {
+            if let lost {
+                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
+            } else if devices[index].isParked(block, at: clock.uptime) || budget == 0 {
+                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
+            } else {
+                budget -= 1
+                let (answer, error) = await ask(block, of: index)
+                let smaller = divided(block, after: error, job: due.slot.job, of: index)
+                if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
+                lost = fault(afterWhichNothingIsAsked: error)
+            }
+        }
+        return answers
+    }
+
+    /// Requests that one poll may spend on finding out which addresses a device refuses.
+    private static let extraRequests = 24
+    /// Attempts while a device says that it is busy.
+    private static let busyAttempts = 3
+
+    private func ask(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+        let device = devices[index].device
+        var attempt = 1
+        while true {
+            await takeSlot(isUrgent: false)
+            let sent = clock.utc
+            let result = await read(block.span, unit: device.unit)
+            let time = sent.midpoint(to: clock.utc)
+            slots.release()
+            await rest(device.limits.pause)
+            switch result {
+            case .success(let words):
+                note(health[index].answered(), of: index)
+                return (PollAnswer(block: block, time: time, result: .success(words)), nil)
+            case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
+                attempt += 1
+            case .failure(let error):
+                noteFailure(error, of: index)
+                return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
+            }
+        }
+    }
+
+    private func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+        do throws(BusError) {
+            return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func rest(_ pause: Duration) async {
+        if pause > .zero { try? await clock.sleep(until: clock.uptime + pause) }
+    }
+
+    private func divided(_ block: ReadBlock, after error: BusError?, job: Int, of index: Int) -> [ReadBlock] {
+        guard case .refused(let code) = error, code == 2 || code == 3 else { return [] }
+        defer { board.update(devices[index].device.id) { $0.refusedSpans = devices[index].refusedSpans } }
+        return devices[index].refused(block, job: job, at: clock.uptime)
+    }
+
+    /// A unit that does not answer one request is not asked the next ones of the same poll.
+    private func fault(afterWhichNothingIsAsked error: BusError?) -> PollFault? {
+        switch error {
+        case .linkDown?, .noResponse?, .refused(0x0A)?, .refused(0x0B)?: error.map(PollFault.init)
+        case .garbled?, .refused?, .invalidRequest?, nil: nil
+        }
+    }
+
+    // MARK: - Health
+
+    private func noteFailure(_ error: BusError, of index: Int) {
+        switch error {
+        case .noResponse, .refused(0x0A), .refused(0x0B):
+            let dead = health.count { $0.isOpen } + 1
+            let change = health[index].timedOut(
+                at: clock.uptime, timeout: connection.timeout, deadUnits: dead, isAlone: devices.count == 1,
+                jitter: Double.random(in: 0..<1))
+            note(change, of: index)
+        case .refused, .garbled: note(health[index].answered(), of: index)
+        case .linkDown, .invalidRequest: break
+        }
+    }
+
+    @discardableResult
+    private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
+        if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = QualityReason.timeout.code } }
+        return change
+    }
+
+    private func report(_ readings: ReadingBatch, of index: Int) {
+        let worst = readings.reasons.max { $0.quality < $1.quality }
+        let bad = readings.reasons.count { $0.quality == .bad }
+        let state: DeviceState = bad == 0 ? .online : bad < readings.count ? .degraded : .offline
+        let now = clock.utc
+        board.update(devices[index].device.id) { status in
+            status.polls += 1
+            if readings.isEmpty { return }
+            if status.state != state { (status.state, status.since) = (state, now) }
+            if bad < readings.count { status.lastGood = now } else { status.failedPolls += 1 }
+            status.trouble = worst.flatMap { $0.quality == .good ? nil : $0.reasons.last?.code }
+        }
+    }
+
+    // MARK: - Missed polls
+
+    private func count(_ due: PollSchedule.Due) async {
+        let index = due.slot.device
+        guard due.missed > 0 || missed[index].count > 0 else { return }
+        missed[index].add(due.missed, since: clock.utc - due.period * due.missed)
+        board.update(devices[index].device.id) { $0.missedPolls += UInt64(due.missed) }
+        await tellMissedPolls(of: index, isLast: due.missed == 0)
+    }
+
+    private func tellMissedPolls(of index: Int, isLast: Bool) async {
+        guard let gap = missed[index].record(device: devices[index].device.id, at: clock.utc, isLast: isLast) else {
+            return
+        }
+        await journal.append(.gap(gap))
+    }
+
+    // MARK: - Slots
+
+    private func takeSlot(isUrgent: Bool) async {
+        if slots.takeIfFree() { return }
+        await withCheckedContinuation { slots.wait($0, isUrgent: isUrgent) }
+    }
+
+    /// Reads points of a device now, ahead of all polls.
+    ///
+    /// - Returns: name, value and reasons of each point, in the order of the profile; nil for a device that is not here.
+    package func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
+        guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
+        var answers: [PollAnswer] = []
+        for block in devices[index].plan.jobs.flatMap(\.blocks) {
+            await takeSlot(isUrgent: true)
+            let sent = clock.utc
+            let result = await read(block.span, unit: devices[index].device.unit)
+            slots.release()
+            let time = sent.midpoint(to: clock.utc)
+            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
+            await rest(devices[index].device.limits.pause)
+        }
+        let samples = devices[index].decode(answers)
+        let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
+        return rows.map { point, decoded in
+            let point = devices[index].device.points[point]
+            let (value, reasons) = point.judged(decoded)
+            return (point, value, reasons)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+package import Model
+import Synchronization
+
+/// How a device is doing, as far as polls can tell.
+package enum DeviceState: String, Sendable {
+    /// Not polled yet.
+    case waiting
+    /// The last poll gave good or uncertain values for every point.
+    case online
+    /// It answers, but not for every point.
+    case degraded
+    /// It does not answer, or there is no connection.
+    case offline
+}
+
+/// What is known about one device.
+package struct DeviceStatus: Hashable, Sendable {
+    package var state = DeviceState.waiting
+    /// Since when it is in this state.
+    package var since: UnixTime?
+    /// When a value was last read well.
+    package var lastGood: UnixTime?
+    package var polls: UInt64 = 0
+    package var failedPolls: UInt64 = 0
+    /// Polls that were skipped because the bus could not keep up.
+    package var missedPolls: UInt64 = 0
+    /// The worst reason of the last poll in words, nil when all was well.
+    package var trouble: String?
+    /// Addresses that the device refuses.
+    package var refusedSpans: [RegisterSpan] = []
+
+    package init() {}
+}
+
+/// The one place where the state of all assets is written down as it happens; everybody else reads copies.
+package final class StatusBoard: Sendable {
+    private let devices = Mutex<[String: DeviceStatus]>([:])
+
+    package init() {}
+
+    package func status(of device: String) -> DeviceStatus? {
+        devices.withLock { $0[device] }
+    }
+
+    package var all: [String: DeviceStatus] {
+        devices.withLock { $0 }
+    }
+
+    package func update(_ device: String, _ change: (inout DeviceStatus) -> Void) {
+        devices.withLock { change(&$0[device, default: DeviceStatus()]) }
+    }
+
+    package func remove(_ device: String) {
+        devices.withLock { $0[device] = nil }
+    }
+}

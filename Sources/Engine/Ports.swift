@@ -1,0 +1,197 @@
+package import Model
+
+/// What went wrong on a bus, classified by what happens next.
+package enum BusError: Error, Hashable, Sendable {
+    /// No connection: close, back off, all points of the connection are bad. Says why in words.
+    case linkDown(String)
+    /// The unit did not answer in time: skip it, back it off, go on with the others.
+    case noResponse
+    /// What came was not a valid answer (CRC, length, unit, transaction): drain, count, next cycle.
+    case garbled(String)
+    /// The unit answered with an exception code (Modbus Application Protocol V1.1b3, section 7).
+    case refused(UInt8)
+    /// The request cannot be sent: a bug, or a profile that asks for the impossible.
+    case invalidRequest(String)
+}
+
+/// One physical channel. Every call is one request and its answer; at most `Connection.inFlight` calls are made at once,
+/// and the caller decides their order. The connection is opened by the first call that needs it.
+package protocol Bus: Sendable {
+    /// The executor on which the channel's work runs; its poller shares it, so that a poll needs no change of thread.
+    nonisolated var executor: any SerialExecutor { get }
+
+    /// Reads `span` from `unit`: one word a register, or one word that is 0 or 1 a bit; always `span.registerCount` words.
+    func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16]
+
+    /// Closes the channel. A later call opens it again.
+    func close() async
+}
+
+/// Position of a row in the journal: contiguous for ever (`reading/1` and `gap/1`, field `seq`).
+package typealias Position = UInt64
+
+/// A row of the journal.
+package struct JournalEntry: Hashable, Sendable {
+    package enum Body: Hashable, Sendable {
+        case readings(ReadingBatch)
+        case gap(GapRecord)
+    }
+
+    package var position: Position
+    package var epoch: UInt32
+    package var body: Body
+
+    package init(position: Position, epoch: UInt32, body: Body) {
+        self.position = position
+        self.epoch = epoch
+        self.body = body
+    }
+}
+
+/// Why the journal could not do what was asked.
+package enum JournalError: Error, Hashable, Sendable {
+    /// The disk refused: full, read-only, I/O error. Says which in words.
+    case storage(String)
+    /// The file is damaged or from a newer version. Says what to do.
+    case unusable(String)
+    case closed
+}
+
+/// Figures of a journal at one moment.
+package struct JournalFigures: Hashable, Sendable {
+    /// The oldest position still stored and the position that the next row gets; equal when nothing is stored.
+    package var first: Position
+    package var next: Position
+    /// Bytes on disk.
+    package var byteCount: Int64
+    /// Readings and rows appended since the start.
+    package var readings: UInt64
+    package var commits: UInt64
+    /// Readings lost because the disk refused, each told by a gap record.
+    package var lostReadings: UInt64
+    /// Nil while the disk takes what it is given.
+    package var fault: String?
+
+    package init(
+        first: Position, next: Position, byteCount: Int64, readings: UInt64 = 0, commits: UInt64 = 0,
+        lostReadings: UInt64 = 0, fault: String? = nil
+    ) {
+        self.first = first
+        self.next = next
+        self.byteCount = byteCount
+        self.readings = readings
+        self.commits = commits
+        self.lostReadings = lostReadings
+        self.fault = fault
+    }
+}
+
+/// The only path from the bus to a publisher: rows get contiguous positions when they are committed, in groups, and can be
+/// read from then on, never before.
+package protocol Journal: Sendable {
+    /// Counted up at each start, never reused.
+    var epoch: UInt32 { get }
+
+    /// The number under which batches refer to `layout`. The same layout always has the same number.
+    func register(_ layout: DeviceLayout) async throws(JournalError) -> LayoutID
+
+    /// The layout with a number that a stored batch carries.
+    func layout(_ id: LayoutID) async throws(JournalError) -> DeviceLayout
+
+    /// Hands over a row for the next group commit. Returns once there is room in the group (so a full disk or a slow one
+    /// slows the caller), not once it is committed. A row that the disk refuses is counted and told by a gap record.
+    func append(_ body: JournalEntry.Body) async
+
+    /// Returns when everything appended so far is committed, or counted as lost.
+    func flush() async
+
+    /// Rows from `position` on, in order, until `limit` rows or about 1 MiB; empty when there are none yet.
+    func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry]
+
+    /// The position that the next committed row gets.
+    var next: Position { get async }
+
+    /// Called after each commit with the new ``next``; evictions and faults also show there. Each call makes a stream of its
+    /// own; a slow reader sees only the newest value.
+    func commits() async -> AsyncStream<Position>
+
+    /// What a publisher still has to deliver, as stored at its last ``save(_:for:)``; nil for a publisher never seen.
+    func pending(for publisher: String) async throws(JournalError) -> [PositionInterval]?
+
+    /// Stores what a publisher still has to deliver, with the next group commit.
+    func save(_ pending: [PositionInterval], for publisher: String) async
+
+    var figures: JournalFigures { get async }
+}
+
+/// One message to a broker.
+package struct OutboundMessage: Hashable, Sendable {
+    package var topic: String
+    package var payload: [UInt8]
+    package var qos: Int
+    package var isRetained: Bool
+    /// MQTT 5 content type.
+    package var contentType: String
+
+    package init(
+        topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false,
+        contentType: String = "application/json"
+    ) {
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.isRetained = isRetained
+        self.contentType = contentType
+    }
+}
+
+/// The caller's name for a publish, given back when the broker answered.
+package typealias PublishToken = UInt64
+
+/// What the broker said to one publish.
+package enum PublishOutcome: Hashable, Sendable {
+    case acknowledged
+    /// MQTT 5 reason code of 0x80 and above: refused, to be shown and tried again later.
+    case refused(UInt8)
+}
+
+/// What happened on the connection to a broker, in order.
+package enum UplinkEvent: Hashable, Sendable {
+    /// A session stands. `packetLimit` is the largest packet that the broker takes, nil where it did not say.
+    case connected(packetLimit: Int?, receiveMaximum: Int?)
+    /// The session is gone; publishes without an outcome will not get one.
+    case disconnected(String)
+    case outcome(PublishToken, PublishOutcome)
+}
+
+/// Why a message was not accepted for publishing.
+package enum UplinkError: Error, Hashable, Sendable {
+    case notConnected
+    case tooLarge(limit: Int)
+    case invalid(String)
+}
+
+/// A connection to a broker that keeps itself up.
+package protocol Uplink: Sendable {
+    /// Takes everything that happened since the last call; waits while nothing has. Nil once the uplink is closed. One
+    /// reader at a time.
+    func nextEvents() async -> [UplinkEvent]?
+
+    /// Hands a message to the client library. Its outcome comes as an event, for QoS 0 as soon as it is sent. Only while
+    /// connected: the journal is the queue, not the library.
+    func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError)
+
+    /// Publishes what is still accepted, says goodbye and closes, within a second or so.
+    func close() async
+}
+
+/// Turns rows of the journal into messages. One for each format.
+package protocol PayloadEncoder: Sendable {
+    /// - Parameters:
+    ///   - layout: of the batch in `entry`; nil for a gap record.
+    ///   - isReplay: whether it comes from the buffer after an outage.
+    ///   - sent: now.
+    func message(
+        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime
+    ) -> OutboundMessage
+}

@@ -1,0 +1,26 @@
+/// What happened on a channel since the start.
+package struct BusFigures: Hashable, Sendable {
+    package var requests: UInt64 = 0
+    package var timeouts: UInt64 = 0
+    /// Answers that belonged to no request under way: late, or from somebody else. They were thrown away.
+    package var strays: UInt64 = 0
+    package var garbled: UInt64 = 0
+    /// Connections opened.
+    package var sessions: UInt64 = 0
+}
+
+/// How long to wait before a channel is opened again: doubles from half a second to 30 s, with jitter.
+struct ReopenBackoff {
+    private var failures = 0
+
+    mutating func opened() {
+        failures = 0
+    }
+
+    /// - Parameter jitter: 0..<1.
+    mutating func failed(jitter: Double) -> Duration {
+        failures = min(failures + 1, 7)
+        let base = Duration.milliseconds(250) * (1 << failures)
+        return min(base, .seconds(30)) * (1 + jitter / 4)
+    }
+}

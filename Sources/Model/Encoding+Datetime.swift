@@ -1,0 +1,63 @@
+extension Encoding {
+    /// A date and time as an RFC 3339 text in UTC; a date that the calendar does not have is a decoding error.
+    func decodeDatetime(_ words: Span<UInt16>) -> Decoded {
+        guard let time = datetime(words) else { return .bad(.decodeError) }
+        return .value(.string(time.rfc3339))
+    }
+
+    private func datetime(_ words: Span<UInt16>) -> UnixTime? {
+        switch datetime {
+        case .unix32: return UnixTime(microseconds: Int64(order.assemble(words)) * 1_000_000)
+        case .unix64ms:
+            let milliseconds = order.assemble(words)
+            return milliseconds < 253_402_300_800_000 ? UnixTime(milliseconds: Int64(milliseconds)) : nil
+        case .ymdhms:
+            let year = Int(words[0])
+            return civil(year < 100 ? 2000 + year : year, words[1], words[2], words[3], words[4], words[5])
+        case .packed:
+            return civil(
+                2000 + Int(words[0] >> 8), words[0] & 0xFF, words[1] >> 8, words[1] & 0xFF, words[2] >> 8,
+                words[2] & 0xFF)
+        case .iec870:
+            let milliseconds = words[3]
+            let minute = words[2] & 0x3F
+            let time = civil(
+                2000 + Int(words[0] & 0x7F), words[1] >> 8 & 0x0F, words[1] & 0x1F, words[2] >> 8 & 0x1F, minute,
+                milliseconds / 1000)
+            return time.map { $0 + .milliseconds(Int64(milliseconds % 1000)) }
+        }
+    }
+
+    private func civil(
+        _ year: Int, _ month: UInt16, _ day: UInt16, _ hour: UInt16, _ minute: UInt16, _ second: UInt16
+    ) -> UnixTime? {
+        let time = CivilTime(
+            year: year, month: Int(month), day: Int(day), hour: Int(hour), minute: Int(minute), second: Int(second))
+        return time.isValid ? UnixTime(time) : nil
+    }
+
+    func encodeDatetime(_ time: UnixTime) throws(EncodingError) -> [UInt16] {
+        let civil = time.civil
+        let (month, day, hour) = (UInt16(civil.month), UInt16(civil.day), UInt16(civil.hour))
+        let (minute, second) = (UInt16(civil.minute), UInt16(civil.second))
+        let milliseconds = time.microseconds / 1000
+        switch datetime {
+        case .unix32:
+            guard let seconds = UInt32(exactly: milliseconds / 1000) else { throw .outOfRange }
+            return order.disassemble(UInt64(seconds), registerCount: 2)
+        case .unix64ms:
+            guard milliseconds >= 0 else { throw .outOfRange }
+            return order.disassemble(UInt64(milliseconds), registerCount: 4)
+        case .ymdhms:
+            guard (1...9999).contains(civil.year) else { throw .outOfRange }
+            return [UInt16(civil.year), month, day, hour, minute, second]
+        case .packed:
+            guard (2000...2255).contains(civil.year) else { throw .outOfRange }
+            return [UInt16(civil.year - 2000) << 8 | month, day << 8 | hour, minute << 8 | second]
+        case .iec870:
+            guard (2000...2127).contains(civil.year) else { throw .outOfRange }
+            let fraction = UInt16(milliseconds % 1000)
+            return [UInt16(civil.year - 2000), month << 8 | day, hour << 8 | minute, second * 1000 + fraction]
+        }
+    }
+}

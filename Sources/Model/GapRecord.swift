@@ -1,0 +1,46 @@
+/// Why data is missing (`gap/1`, field `reason`). The raw value is stored in the journal: never renumber.
+package enum GapReason: UInt8, Sendable, CaseIterable {
+    case bufferEvicted = 0
+    case notPolled = 1
+    case deviceDown = 2
+    case restart = 3
+    case diskError = 4
+
+    package var code: String {
+        switch self {
+        case .bufferEvicted: "buffer_evicted"
+        case .notPolled: "not_polled"
+        case .deviceDown: "device_down"
+        case .restart: "restart"
+        case .diskError: "disk_error"
+        }
+    }
+}
+
+/// A loss, recorded like data (`gap/1` without what the journal adds).
+package struct GapRecord: Hashable, Sendable {
+    package var device: String?
+    package var point: String?
+    /// Journal positions that are gone, where positions are gone.
+    package var positions: ClosedRange<UInt64>?
+    /// The time in which something is missing.
+    package var from: UnixTime
+    package var to: UnixTime
+    package var reason: GapReason
+    /// How many batches, polls or readings are missing; 0 where nobody can know.
+    package var count: UInt64
+
+    package init(
+        device: String? = nil, point: String? = nil, positions: ClosedRange<UInt64>? = nil, from: UnixTime,
+        to: UnixTime,
+        reason: GapReason, count: UInt64
+    ) {
+        self.device = device
+        self.point = point
+        self.positions = positions
+        self.from = from
+        self.to = to
+        self.reason = reason
+        self.count = count
+    }
+}

@@ -1,0 +1,42 @@
+extension PointValue {
+    /// The value times a scale that the device holds. A scale that makes no sense is a decoding error.
+    package func scaled(by holder: PointValue, _ reference: ScaleReference?) -> Decoded {
+        switch reference {
+        case nil: return .value(self)
+        case .exponent:
+            guard let number = holder.number, number.rounded() == number, abs(number) <= 30 else {
+                return .bad(.decodeError)
+            }
+            return times(DecimalNumber(mantissa: 1, exponent: Int8(number)))
+        case .factor:
+            switch holder {
+            case .int(let factor): return times(DecimalNumber(mantissa: factor))
+            case .decimal(let factor): return times(factor)
+            case .null, .bool, .uint, .float, .double, .string:
+                guard let factor = holder.number, let number else { return .bad(.decodeError) }
+                return .value(.double(number * factor))
+            }
+        }
+    }
+
+    private func times(_ factor: DecimalNumber) -> Decoded {
+        switch self {
+        case .null, .bool, .string: return .value(self)
+        case .int(let value):
+            return product(DecimalNumber(mantissa: value), factor)
+        case .decimal(let value): return product(value, factor)
+        case .float(let value):
+            let result = Float(Double(value) * factor.double)
+            return result.isFinite ? .value(.float(result)) : .bad(.decodeError)
+        case .uint, .double:
+            let result = (number ?? 0) * factor.double
+            return result.isFinite ? .value(.double(result)) : .bad(.decodeError)
+        }
+    }
+
+    private func product(_ left: DecimalNumber, _ right: DecimalNumber) -> Decoded {
+        if let exact = left.multiplied(by: right) { return .value(.decimal(exact)) }
+        let result = left.double * right.double
+        return result.isFinite ? .value(.double(result)) : .bad(.decodeError)
+    }
+}

@@ -1,0 +1,173 @@
+import CMosquitto
+import Engine
+import Foundation
+import Model
+import Synchronization
+
+/// The C client and everything that its callbacks touch. The network thread owns the loop; publishing is allowed from any
+/// thread (`mosquitto_threaded_set`).
+final class MosquittoClient: Sendable {
+    /// libmosquitto's client: its own locks guard it once it is in threaded mode.
+    private struct Handle: @unchecked Sendable {
+        let pointer: OpaquePointer
+    }
+
+    private struct State {
+        var isConnected = false
+        /// Message ids that the library gave, and our names for them.
+        var tokens: [Int32: PublishToken] = [:]
+        /// Acknowledgements that came before the publish call had returned its message id.
+        var early: [Int32: PublishOutcome] = [:]
+        var packetLimit: Int?
+        /// Why the broker refused or ended the session: its code, and in words.
+        var reason: (code: Int32, words: String)?
+    }
+
+    let isVersion5: Bool
+    let inbox = UplinkInbox()
+    private let handle: Handle
+    private let state = Mutex(State())
+
+    var pointer: OpaquePointer { handle.pointer }
+
+    init?(settings: PublisherSettings, will: OutboundMessage) {
+        _ = MosquittoLibrary.isReady
+        guard let pointer = mosquitto_new(settings.clientID, true, nil) else { return nil }
+        handle = Handle(pointer: pointer)
+        isVersion5 = settings.version == .v5
+        mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, Int32(settings.version.rawValue))
+        mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(settings.window))
+        mosquitto_int_option(pointer, MOSQ_OPT_TCP_NODELAY, 1)
+        mosquitto_threaded_set(pointer, true)
+        will.payload.withUnsafeBytes { bytes in
+            _ = mosquitto_will_set_v5(
+                pointer, will.topic, Int32(bytes.count), bytes.baseAddress, Int32(will.qos), will.isRetained, nil)
+        }
+        installCallbacks()
+    }
+
+    deinit {
+        mosquitto_destroy(handle.pointer)
+    }
+
+    var isConnected: Bool { state.withLock { $0.isConnected } }
+
+    var unacknowledgedCount: Int { state.withLock { $0.tokens.count } }
+
+    // MARK: - Publishing
+
+    func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
+        let (isConnected, limit) = state.withLock { ($0.isConnected, $0.packetLimit) }
+        guard isConnected else { throw .notConnected }
+        // Fixed header, topic, message id and properties take less than 300 bytes with the topic's own length.
+        if let limit, message.payload.count + message.topic.utf8.count + 300 > limit { throw .tooLarge(limit: limit) }
+        var messageID: Int32 = 0
+        let code = send(message, &messageID)
+        guard code == MOSQ_ERR_SUCCESS.rawValue else { throw error(code) }
+        let early = state.withLock { state -> PublishOutcome? in
+            if let outcome = state.early.removeValue(forKey: messageID) { return outcome }
+            state.tokens[messageID] = token
+            return nil
+        }
+        if let early { inbox.post(.outcome(token, early)) }
+    }
+
+    private func send(_ message: OutboundMessage, _ messageID: inout Int32) -> Int32 {
+        var properties: OpaquePointer?
+        if isVersion5, !message.payload.isEmpty {
+            mosquitto_property_add_string(&properties, Int32(MQTT_PROP_CONTENT_TYPE.rawValue), message.contentType)
+        }
+        defer { mosquitto_property_free_all(&properties) }
+        return message.payload.withUnsafeBytes { bytes in
+            mosquitto_publish_v5(
+                handle.pointer, &messageID, message.topic, Int32(bytes.count), bytes.baseAddress, Int32(message.qos),
+                message.isRetained, properties)
+        }
+    }
+
+    private func error(_ code: Int32) -> UplinkError {
+        switch code {
+        case MOSQ_ERR_NO_CONN.rawValue: .notConnected
+        case MOSQ_ERR_OVERSIZE_PACKET.rawValue, MOSQ_ERR_PAYLOAD_SIZE.rawValue:
+            .tooLarge(limit: state.withLock { $0.packetLimit } ?? 268_435_455)
+        default: .invalid(String(cString: mosquitto_strerror(code)))
+        }
+    }
+
+    // MARK: - Events
+
+    fileprivate func connected(code: Int32, properties: OpaquePointer?) {
+        guard code == 0 else {
+            state.withLock { $0.reason = (code, refusal(code)) }
+            return
+        }
+        var packetLimit: UInt32 = 0
+        var receiveMaximum: UInt16 = 0
+        mosquitto_property_read_int32(properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &packetLimit, false)
+        mosquitto_property_read_int16(properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &receiveMaximum, false)
+        let limit = packetLimit == 0 ? nil : Int(packetLimit)
+        state.withLock { $0 = State(isConnected: true, packetLimit: limit) }
+        inbox.post(.connected(packetLimit: limit, receiveMaximum: receiveMaximum == 0 ? nil : Int(receiveMaximum)))
+    }
+
+    /// The session is gone, or never came about.
+    func disconnected(_ reason: String) {
+        state.withLock { $0 = State() }
+        inbox.post(.disconnected(reason))
+    }
+
+    /// What the broker said when it refused or ended the session, told once.
+    func takeReason() -> (code: Int32, words: String)? {
+        state.withLock { state in
+            defer { state.reason = nil }
+            return state.reason
+        }
+    }
+
+    fileprivate func ended(code: Int32) {
+        guard code != 0 else { return }
+        let words =
+            code >= 0x80 ? String(cString: mosquitto_reason_string(code)) : String(cString: mosquitto_strerror(code))
+        state.withLock { $0.reason = (code, words) }
+    }
+
+    private func refusal(_ code: Int32) -> String {
+        String(cString: isVersion5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code))
+    }
+
+    fileprivate func published(_ messageID: Int32, reason: Int32) {
+        // MQTT 5, 3.4.2.1: 0x10 "no matching subscribers" and everything below 0x80 is success.
+        let outcome: PublishOutcome = reason < 0x80 ? .acknowledged : .refused(UInt8(truncatingIfNeeded: reason))
+        let token = state.withLock { state -> PublishToken? in
+            if let token = state.tokens.removeValue(forKey: messageID) { return token }
+            if state.isConnected { state.early[messageID] = outcome }
+            return nil
+        }
+        if let token { inbox.post(.outcome(token, outcome)) }
+    }
+
+    private func installCallbacks() {
+        mosquitto_user_data_set(handle.pointer, Unmanaged.passUnretained(self).toOpaque())
+        mosquitto_connect_v5_callback_set(handle.pointer) { _, owner, code, _, properties in
+            MosquittoClient.owner(owner)?.connected(code: code, properties: properties)
+        }
+        mosquitto_disconnect_v5_callback_set(handle.pointer) { _, owner, code, _ in
+            MosquittoClient.owner(owner)?.ended(code: code)
+        }
+        mosquitto_publish_v5_callback_set(handle.pointer) { _, owner, messageID, reason, _ in
+            MosquittoClient.owner(owner)?.published(messageID, reason: reason)
+        }
+    }
+
+    private static func owner(_ pointer: UnsafeMutableRawPointer?) -> MosquittoClient? {
+        pointer.map { Unmanaged<MosquittoClient>.fromOpaque($0).takeUnretainedValue() }
+    }
+}
+
+/// The library's one-time set-up.
+private enum MosquittoLibrary {
+    static let isReady: Bool = {
+        signal(SIGPIPE, SIG_IGN)
+        return mosquitto_lib_init() == MOSQ_ERR_SUCCESS.rawValue
+    }()
+}

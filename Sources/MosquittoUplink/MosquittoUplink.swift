@@ -1,0 +1,143 @@
+import CMosquitto
+package import Engine
+import Foundation
+package import Model
+import Synchronization
+
+/// The uplink over libmosquitto, with a network thread of its own: the library's thread ends for good on errors from which
+/// this one recovers.
+package final class MosquittoUplink: Uplink {
+    private let settings: PublisherSettings
+    private let client: MosquittoClient
+    private let isStopping = Atomic<Bool>(false)
+    private let ended = DispatchSemaphore(value: 0)
+    private let bounds: ClosedRange<Double>
+
+    /// How long a goodbye may take.
+    private static let closingTime: TimeInterval = 1.0
+    /// MQTT 5, 3.14.2.1: another client connected with our client id.
+    private static let takenOver: Int32 = 0x8E
+    /// A session that another client took over is not fought for at once.
+    private static let takenOverPause: TimeInterval = 30
+
+    /// - Parameters:
+    ///   - will: what the broker publishes when this client disappears.
+    ///   - reconnect: shortest and longest pause between attempts, in seconds; it doubles in between.
+    package init(
+        settings: PublisherSettings, will: OutboundMessage, reconnect: ClosedRange<Double> = 1...60
+    ) throws(UplinkError) {
+        guard let client = MosquittoClient(settings: settings, will: will) else {
+            throw .invalid("the MQTT client cannot be made for client id '\(settings.clientID)'")
+        }
+        self.settings = settings
+        self.client = client
+        bounds = reconnect
+        let thread = Thread { [self] in run() }
+        thread.name = "mqtt \(settings.name)"
+        thread.start()
+    }
+
+    package func nextEvents() async -> [UplinkEvent]? {
+        await client.inbox.take()
+    }
+
+    package func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
+        try client.publish(message, token: token)
+    }
+
+    package func close() async {
+        let deadline = Date(timeIntervalSinceNow: Self.closingTime)
+        while client.isConnected, client.unacknowledgedCount > 0, Date() < deadline {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        isStopping.store(true, ordering: .relaxed)
+        mosquitto_disconnect_v5(client.pointer, 0, nil)
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { [ended] in
+                ended.wait()
+                continuation.resume()
+            }
+        }
+        client.inbox.close()
+    }
+
+    // MARK: - Network thread
+
+    private func run() {
+        defer { ended.signal() }
+        var broker = 0
+        var pause = bounds.lowerBound
+        while !isStopping.load(ordering: .relaxed) {
+            let endpoint = settings.brokers[broker % settings.brokers.count]
+            let wasConnected = runSession(endpoint)
+            broker += 1
+            if wasConnected.lasted { pause = bounds.lowerBound }
+            if wasConnected.takenOver { pause = max(pause, Self.takenOverPause) }
+            sleepInterruptibly(pause * Double.random(in: 1...1.25))
+            pause = min(pause * 2, bounds.upperBound)
+        }
+    }
+
+    /// One attempt at one broker, and the session that comes of it.
+    private func runSession(_ endpoint: Endpoint) -> (lasted: Bool, takenOver: Bool) {
+        if let problem = prepare() {
+            client.disconnected(problem)
+            return (false, false)
+        }
+        let code = mosquitto_connect_bind_v5(
+            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil, nil
+        )
+        guard code == MOSQ_ERR_SUCCESS.rawValue else {
+            client.disconnected("cannot connect to \(endpoint): \(Self.words(code))")
+            return (false, false)
+        }
+        var lasted = false
+        while true {
+            let code = mosquitto_loop(client.pointer, 100, 1)
+            lasted = lasted || client.isConnected
+            if code != MOSQ_ERR_SUCCESS.rawValue {
+                let reason = client.takeReason()
+                client.disconnected("\(endpoint): \(reason?.words ?? Self.words(code))")
+                return (lasted, reason?.code == Self.takenOver)
+            }
+            if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
+                client.disconnected("closed")
+                return (lasted, false)
+            }
+        }
+    }
+
+    /// Password and certificates are read again at each attempt, so that new ones need no restart.
+    ///
+    /// - Returns: what is wrong, in words.
+    private func prepare() -> String? {
+        if let username = settings.username {
+            var password: String?
+            if let file = settings.passwordFile {
+                guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+                    return "the password file \(file) cannot be read"
+                }
+                password = text.hasSuffix("\n") ? String(text.dropLast()) : text
+            }
+            mosquitto_username_pw_set(client.pointer, username, password)
+        }
+        guard let tls = settings.tls else { return nil }
+        if tls.authorityFile == nil { mosquitto_int_option(client.pointer, MOSQ_OPT_TLS_USE_OS_CERTS, 1) }
+        for file in [tls.authorityFile, tls.certificateFile, tls.keyFile].compactMap({ $0 })
+        where !FileManager.default.isReadableFile(atPath: file) { return "the TLS file \(file) cannot be read" }
+        let code = mosquitto_tls_set(
+            client.pointer, tls.authorityFile, tls.authorityFile == nil ? "/etc/ssl/certs" : nil, tls.certificateFile,
+            tls.keyFile, nil)
+        mosquitto_tls_opts_set(client.pointer, 1, nil, nil)
+        return code == MOSQ_ERR_SUCCESS.rawValue ? nil : "the TLS files are not usable: \(Self.words(code))"
+    }
+
+    private func sleepInterruptibly(_ seconds: Double) {
+        let deadline = Date(timeIntervalSinceNow: seconds)
+        while Date() < deadline, !isStopping.load(ordering: .relaxed) { usleep(20_000) }
+    }
+
+    private static func words(_ code: Int32) -> String {
+        code == MOSQ_ERR_ERRNO.rawValue ? String(cString: strerror(errno)) : String(cString: mosquitto_strerror(code))
+    }
+}

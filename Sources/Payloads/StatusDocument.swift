@@ -1,0 +1,107 @@
+package import Engine
+package import Model
+
+/// `status/1`: whether the gateway lives, how its devices are, what waits in its buffer. Retained, and the will.
+package struct StatusDocument: Sendable {
+    package enum State: String, Sendable {
+        case online, offline, stopping
+    }
+
+    package var gateway: String
+    package var state: State
+    package var epoch: UInt32
+    package var version: String
+    /// Nil in the will, which is written long before it is true.
+    package var time: UnixTime?
+    package var devices: [String: DeviceStatus]
+    package var journal: JournalFigures?
+    package var publishers: [String: PublisherFigures]
+
+    package init(
+        gateway: String, state: State, epoch: UInt32, version: String, time: UnixTime?,
+        devices: [String: DeviceStatus] = [:], journal: JournalFigures? = nil,
+        publishers: [String: PublisherFigures] = [:]
+    ) {
+        self.gateway = gateway
+        self.state = state
+        self.epoch = epoch
+        self.version = version
+        self.time = time
+        self.devices = devices
+        self.journal = journal
+        self.publishers = publishers
+    }
+
+    package var message: OutboundMessage {
+        OutboundMessage(topic: "headgate/v1/\(gateway)/status", payload: json, isRetained: true)
+    }
+
+    package var json: [UInt8] {
+        var json = JSONWriter(capacity: 1024)
+        json.object { json in
+            json.member("schema") { $0.string("status/1") }
+            json.member("gateway") { $0.string(gateway) }
+            json.member("state") { $0.string(state.rawValue) }
+            json.member("epoch") { $0.integer(epoch) }
+            json.member("version") { $0.string(version) }
+            json.optional("time", time) { $0.time($1) }
+            json.member("devices") {
+                $0.object { list in
+                    for (id, status) in devices.sorted(by: { $0.key < $1.key }) {
+                        list.member(id) { $0.device(status) }
+                    }
+                }
+            }
+            json.member("buffer") { $0.buffer(journal, publishers) }
+        }
+        return json.bytes
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func device(_ status: DeviceStatus) {
+        object { json in
+            json.member("state") { $0.string(status.state.rawValue) }
+            json.optional("since", status.since) { $0.time($1) }
+            json.optional("last_good", status.lastGood) { $0.time($1) }
+            json.member("polls") { $0.integer(status.polls) }
+            json.member("failed_polls") { $0.integer(status.failedPolls) }
+            json.member("missed_polls") { $0.integer(status.missedPolls) }
+            json.optional("trouble", status.trouble) { $0.string($1) }
+            if !status.refusedSpans.isEmpty {
+                json.member("refused") {
+                    $0.array { list in status.refusedSpans.forEach { list.string($0.description) } }
+                }
+            }
+        }
+    }
+
+    fileprivate mutating func buffer(_ journal: JournalFigures?, _ publishers: [String: PublisherFigures]) {
+        object { json in
+            if let journal {
+                json.member("first_seq") { $0.integer(journal.first) }
+                json.member("next_seq") { $0.integer(journal.next) }
+                json.member("bytes") { $0.integer(journal.byteCount) }
+                json.member("lost_readings") { $0.integer(journal.lostReadings) }
+                json.optional("fault", journal.fault) { $0.string($1) }
+            }
+            json.member("publishers") {
+                $0.object { list in
+                    for (name, figures) in publishers.sorted(by: { $0.key < $1.key }) {
+                        list.member(name) { $0.publisher(figures) }
+                    }
+                }
+            }
+        }
+    }
+
+    private mutating func publisher(_ figures: PublisherFigures) {
+        object { json in
+            json.member("connected") { $0.bool(figures.isConnected) }
+            json.member("pending") { $0.integer(figures.pending) }
+            json.member("acknowledged") { $0.integer(figures.acknowledged) }
+            json.member("refused") { $0.integer(figures.refused) }
+            json.optional("trouble", figures.trouble) { $0.string($1) }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import Model
+
+/// Reads the `connections` of a site file.
+struct ConnectionParser {
+    let problems: ProblemList
+
+    private static let keys = [
+        "tcp", "serial", "rtu_over_tcp", "timeout", "connect_timeout", "pause", "in_flight", "baud", "format", "rs485",
+    ]
+
+    func parse(_ field: Field) -> [Connection] {
+        var connections: [Connection] = []
+        var places: [String: (name: String, line: Int)] = [:]
+        for (name, keyField, value) in field.members(allowed: "name: {tcp: …}") ?? [] {
+            guard keyField.identifier(name, hyphens: true) != nil, let connection = connection(name, value) else {
+                continue
+            }
+            if let other = places[connection.endpoint] {
+                keyField.fail(
+                    "\(name) has the same endpoint as '\(other.name)' in line \(other.line); one connection serves all units behind it"
+                )
+            }
+            places[connection.endpoint] = (name, keyField.place.line)
+            connections.append(connection)
+        }
+        return connections
+    }
+
+    private func connection(_ name: String, _ field: Field) -> Connection? {
+        guard let fields = field.fields(Self.keys) else { return nil }
+        let channels = ["tcp", "serial", "rtu_over_tcp"].compactMap { fields[$0] }
+        guard channels.count == 1 else {
+            field.fail("\(name) must have exactly one of tcp, serial, rtu_over_tcp")
+            return nil
+        }
+        guard let channel = channel(fields, field) else { return nil }
+        let timeouts = Duration.milliseconds(10)...Duration.seconds(60)
+        let inFlight = fields["in_flight"]?.integer(in: 1...16) ?? 1
+        if case .tcp = channel {
+        } else if inFlight > 1 {
+            fields["in_flight"]?.fail("in_flight above 1 is for tcp only: RTU has no transaction ids")
+        }
+        return Connection(
+            name: name, channel: channel, timeout: fields["timeout"]?.duration(in: timeouts) ?? .seconds(1),
+            connectTimeout: fields["connect_timeout"]?.duration(in: timeouts) ?? .seconds(3),
+            pause: fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero, inFlight: inFlight)
+    }
+
+    private func channel(_ fields: Fields, _ field: Field) -> Connection.Channel? {
+        if let tcp = fields["tcp"] { return noSerialKeys(fields) ? endpoint(tcp, port: 502).map { .tcp($0) } : nil }
+        if let rtu = fields["rtu_over_tcp"] {
+            return noSerialKeys(fields) ? endpoint(rtu, port: nil).map { .rtuOverTCP($0) } : nil
+        }
+        guard let serial = fields["serial"], let path = serial.text("a device such as /dev/serial/by-id/…") else {
+            return nil
+        }
+        guard path.hasPrefix("/") else {
+            serial.fail("serial must be the path of a device such as /dev/serial/by-id/…, not '\(path)'")
+            return nil
+        }
+        guard let baud = fields["baud"] else {
+            field.fail("a serial connection needs 'baud', such as 9600 or 19200")
+            return nil
+        }
+        guard let rate = baud.integer(in: 300...4_000_000) else { return nil }
+        guard SerialLine.bauds.contains(rate) else {
+            baud.fail("baud cannot be \(rate); allowed: \(SerialLine.bauds.map(String.init).joined(separator: ", "))")
+            return nil
+        }
+        guard let format = format(fields["format"]) else { return nil }
+        return .serial(
+            SerialLine(path: path, baud: rate, format: format, usesRS485: fields["rs485"]?.bool() ?? false))
+    }
+
+    private func format(_ field: Field?) -> SerialFormat? {
+        guard let field else { return .standard }
+        guard let text = field.text("8N1, 8E1 or the like"), let format = SerialFormat(name: text) else {
+            field.fail(
+                "format must be data bits (7, 8), parity (N, E, O) and stop bits (1, 2) such as 8E1, not \(field.written)"
+            )
+            return nil
+        }
+        return format
+    }
+
+    private func noSerialKeys(_ fields: Fields) -> Bool {
+        for key in ["baud", "format", "rs485"] {
+            if let field = fields[key] {
+                field.fail("\(key) is for serial connections only")
+                return false
+            }
+        }
+        return true
+    }
+
+    private func endpoint(_ field: Field, port: Int?) -> Endpoint? {
+        guard let text = field.text("host:port"), let endpoint = Endpoint(text, defaultPort: port) else {
+            field.fail(
+                "\(field.name) must be host:port\(port.map { " (port \($0) when left out)" } ?? ""), not \(field.written)"
+            )
+            return nil
+        }
+        return endpoint
+    }
+}
+
+extension Endpoint {
+    /// Reads `host:port`, `[v6]:port`, and `host` where there is a default port.
+    init?(_ text: String, defaultPort: Int?) {
+        var host = text[...]
+        var port = defaultPort
+        let searchFrom = text.hasPrefix("[") ? text.firstIndex(of: "]") : text.startIndex
+        guard let searchFrom else { return nil }
+        if let colon = text[searchFrom...].lastIndex(of: ":") {
+            guard let number = Field.integer(text[text.index(after: colon)...]), (1...65_535).contains(number) else {
+                return nil
+            }
+            host = text[..<colon]
+            port = number
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        let isHost =
+            !host.isEmpty && host.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._:%".contains($0)) }
+        guard let port, isHost else { return nil }
+        self.init(host: String(host), port: port)
+    }
+}

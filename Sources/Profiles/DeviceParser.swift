@@ -1,0 +1,121 @@
+import Model
+
+/// Reads the `devices` of a site file: profiles put to work, with what the site overrides.
+struct DeviceParser {
+    let library: ProfileLibrary
+    let connections: [Connection]
+    /// Names of all connections, also of those that are wrong themselves.
+    let knownConnections: [String]
+    let gateway: GatewayIdentity?
+    let problems: ProblemList
+
+    private static let keys = ["profile", "connection", "unit", "owner", "labels", "every", "points"]
+
+    func parse(_ field: Field) -> [Device] {
+        var devices: [Device] = []
+        var units: [String: (device: String, line: Int)] = [:]
+        for (id, keyField, value) in field.members(allowed: "id: {profile, connection, unit}") ?? [] {
+            guard keyField.identifier(id, levels: true) != nil, let device = device(id, value) else { continue }
+            let unit = "\(device.connection) unit \(device.unit)"
+            if let other = units[unit] {
+                keyField.fail(
+                    "\(id) is \(unit), and so is '\(other.device)' in line \(other.line); one device for each unit")
+            }
+            units[unit] = (id, keyField.place.line)
+            devices.append(device)
+        }
+        return devices
+    }
+
+    private func device(_ id: String, _ field: Field) -> Device? {
+        guard let fields = field.fields(Self.keys, required: ["profile", "connection", "unit", "owner"]) else {
+            return nil
+        }
+        let connection = fields["connection"].flatMap(connectionName)
+        let unit = fields["unit"].flatMap { self.unit($0, connection) }
+        let owner = fields["owner"]?.text("who answers for it")
+        guard let profile = fields["profile"].flatMap(self.profile) else { return nil }
+        let points = PointList(problems: problems).parse(layers(profile, fields))
+        checkSize(points, profile.profile.limits, field, id)
+        guard let connection, let unit, let owner else { return nil }
+        let own = fields["labels"].map(labels) ?? []
+        let inherited = (gateway?.labels ?? []).filter { label in !own.contains { $0.key == label.key } }
+        return Device(
+            id: id, profile: profile.profile.id, revision: profile.profile.revision, connection: connection,
+            unit: UInt8(unit),
+            owner: owner, labels: own + inherited, limits: profile.profile.limits, points: points)
+    }
+
+    private func connectionName(_ field: Field) -> String? {
+        guard let name = field.text("the name of a connection") else { return nil }
+        guard knownConnections.contains(name) else {
+            let hint = nearest(name, in: knownConnections).map { ", did you mean '\($0)'?" } ?? ""
+            field.fail("no connection '\(name)'\(hint); there are: \(knownConnections.joined(separator: ", "))")
+            return nil
+        }
+        return name
+    }
+
+    /// Addresses 1 to 247 on a line; a TCP device may also want 0 or 255.
+    private func unit(_ field: Field, _ connection: String?) -> Int? {
+        guard let channel = connections.first(where: { $0.name == connection })?.channel else {
+            return field.integer(in: 0...255)
+        }
+        switch channel {
+        case .tcp: return field.integer(in: 0...255)
+        case .serial, .rtuOverTCP: return field.integer(in: 1...247)
+        }
+    }
+
+    private func profile(_ field: Field) -> ParsedProfile? {
+        guard let id = field.identifier(hyphens: true, levels: true) else { return nil }
+        let before = problems.problems.count
+        if let parsed = library.parsed(id, problems) { return parsed }
+        if problems.problems.count == before || !library.files.contains(where: { $0.id == id }) {
+            let hint = library.suggestion(for: id).map { ", did you mean '\($0)'?" } ?? ""
+            field.fail("no profile '\(id)'\(hint); 'headgate profile list' shows all")
+        }
+        return nil
+    }
+
+    /// The profile's layers with the site's on top: `every` of the device in place of the profile's default period, `points`
+    /// for single points.
+    private func layers(_ profile: ParsedProfile, _ fields: Fields) -> [PointLayers] {
+        var layers = profile.points
+        if let every = fields["every"], every.duration(in: PointLayers.periods) != nil {
+            for index in layers.indices where layers[index].hasDefaultPeriod { layers[index].fields["every"] = every }
+        }
+        for (name, keyField, value) in fields["points"]?.members(allowed: "point: {…}") ?? [] {
+            guard let index = layers.firstIndex(where: { $0.name == name }) else {
+                let hint = nearest(name, in: layers.map(\.name)).map { ", did you mean '\($0)'?" } ?? ""
+                keyField.fail("the profile \(profile.profile.id) has no point '\(name)'\(hint)")
+                continue
+            }
+            if let own = value.fields(PointLayers.keys)?.byKey {
+                layers[index].fields.merge(own) { $1 }
+                layers[index].place = keyField.place
+            }
+        }
+        return layers
+    }
+
+    /// A `sync` group is read by one request, which has a limit.
+    private func checkSize(_ points: [Point], _ limits: DeviceLimits, _ field: Field, _ id: String) {
+        let plan = ReadPlan(points: points, limits: limits, cost: .tcp)
+        for block in plan.jobs.flatMap(\.blocks) {
+            let limit = block.span.table.isBits ? limits.bitCount : limits.registerCount
+            guard block.span.registerCount > limit else { continue }
+            let names = block.items.map { points[$0.point].name }.joined(separator: ", ")
+            field.fail(
+                "\(id): \(names) need one request for \(block.span), more than the \(limit) that the device allows")
+        }
+    }
+}
+
+extension PointLayers {
+    /// Whether the poll period comes from the defaults of the profile (or nowhere), not from the point itself.
+    var hasDefaultPeriod: Bool {
+        guard let every = fields["every"] else { return true }
+        return every.file != place.file || every.place.line < place.line
+    }
+}

@@ -1,0 +1,146 @@
+package import Model
+
+/// Reads the `tests` of a profile.
+struct GoldenTestParser {
+    let problems: ProblemList
+
+    func parse(_ field: Field?) -> [GoldenTest] {
+        (field?.list(allowed: "{registers, expect}") ?? []).compactMap { item in
+            guard let fields = item.fields(["registers", "expect", "title"], required: ["registers", "expect"]),
+                let registers = fields["registers"], let expect = fields["expect"]
+            else { return nil }
+            return GoldenTest(
+                registers: self.registers(registers), expectations: expectations(expect), line: item.place.line)
+        }
+    }
+
+    private func registers(_ field: Field) -> [RegisterTable: [UInt16: UInt16]] {
+        var tables: [RegisterTable: [UInt16: UInt16]] = [:]
+        guard let fields = field.fields(RegisterTable.allCases.map(\.rawValue)) else { return tables }
+        for (name, runs) in fields.byKey {
+            guard let table = RegisterTable(rawValue: name) else { continue }
+            for (key, keyField, words) in runs.members(allowed: "address: [words]") ?? [] {
+                guard let start = Field.integer(key), (0...65_535).contains(start) else {
+                    keyField.fail("an address from 0 to 65535 is needed, not '\(key)'")
+                    continue
+                }
+                for (offset, word) in (words.list(allowed: "words", single: true) ?? []).enumerated() {
+                    guard start + offset <= 65_535, let value = word.integer(in: 0...65_535) else { continue }
+                    tables[table, default: [:]][UInt16(start + offset)] = UInt16(value)
+                }
+            }
+        }
+        return tables
+    }
+
+    private func expectations(_ field: Field) -> [GoldenExpectation] {
+        (field.members(allowed: "point: value") ?? []).compactMap { key, _, value in
+            guard value.isMapping else { return Self.value(value).map { GoldenExpectation(point: key, value: $0) } }
+            guard let fields = value.fields(["bad", "uncertain", "value"]) else { return nil }
+            guard let reasonField = fields["bad"] ?? fields["uncertain"],
+                let reason = reasonField.choice(QualityReason.allCases.map(\.code)).flatMap(QualityReason.init(code:))
+            else {
+                value.fail("\(key): expect a value, {bad: reason} or {uncertain: reason, value: …}")
+                return nil
+            }
+            let expected = fields["value"].flatMap(Self.value) ?? .null
+            return GoldenExpectation(point: key, value: expected, reasons: QualityReasons(reason))
+        }
+    }
+
+    /// A number, true or false, or a text.
+    static func value(_ field: Field) -> PointValue? {
+        guard let text = field.text("a value") else { return nil }
+        if field.written == "'true'" || field.written == "'false'" { return .bool(text == "true") }
+        if let integer = Field.integer(text) { return .int(Int64(integer)) }
+        if let decimal = DecimalNumber(text) { return .decimal(decimal) }
+        return .string(text)
+    }
+}
+
+/// A golden test that did not hold, or a point that none covers.
+package struct GoldenFailure: Hashable, Sendable {
+    package var line: Int
+    package var message: String
+}
+
+extension DeviceProfile {
+    /// Decodes the registers of every golden test and compares.
+    package func goldenFailures() -> [GoldenFailure] {
+        tests.flatMap { test in
+            test.expectations.compactMap { expectation in
+                failure(of: expectation, in: test).map { GoldenFailure(line: test.line, message: $0) }
+            }
+        }
+    }
+
+    /// Points that no golden test mentions.
+    package var untestedPoints: [String] {
+        let tested = Set(tests.flatMap { $0.expectations.map(\.point) })
+        return points.map(\.name).filter { !tested.contains($0) }
+    }
+
+    private func failure(of expectation: GoldenExpectation, in test: GoldenTest) -> String? {
+        guard let point = points.first(where: { $0.name == expectation.point }) else {
+            return "\(expectation.point) is not a point of the profile"
+        }
+        guard let decoded = decoded(point, in: test) else {
+            return "\(point.name): the test has no registers at \(point.span)"
+        }
+        let (value, reasons) = point.judged(decoded)
+        if reasons == expectation.reasons, value.isSame(as: expectation.value) { return nil }
+        return "\(point.name) is \(value.words(reasons)), expected \(expectation.value.words(expectation.reasons))"
+    }
+
+    private func decoded(_ point: Point, in test: GoldenTest) -> Decoded? {
+        guard let words = test.words(of: point.span) else { return nil }
+        let decoded = point.encoding.decode(words.span)
+        guard let reference = point.scaleReference, case .value(let value) = decoded else { return decoded }
+        guard let holder = points.first(where: { $0.name == reference.point }), let held = test.words(of: holder.span),
+            case .value(let scale) = holder.encoding.decode(held.span)
+        else { return nil }
+        return value.scaled(by: scale, reference)
+    }
+}
+
+extension GoldenTest {
+    fileprivate func words(of span: RegisterSpan) -> [UInt16]? {
+        var words: [UInt16] = []
+        for address in Int(span.start)..<span.end {
+            guard let word = registers[span.table]?[UInt16(truncatingIfNeeded: address)] else { return nil }
+            words.append(word)
+        }
+        return words
+    }
+}
+
+extension PointValue {
+    /// Equal as a person reads it: a float32 by its shortest decimal, integers and decimals by their number.
+    fileprivate func isSame(as other: PointValue) -> Bool {
+        switch (self, other) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.string(let left), .string(let right)): left == right
+        case (.string(let text), .int(let number)): text == String(number)
+        case (.string(let text), .decimal(let number)): text == number.description
+        case (.bool(let isOn), .int(let number)): number == (isOn ? 1 : 0)
+        case (.float(let float), _): other.number.map { Float($0) == float } ?? false
+        default: number != nil && number == other.number
+        }
+    }
+
+    fileprivate func words(_ reasons: QualityReasons) -> String {
+        let value =
+            switch self {
+            case .null: "null"
+            case .bool(let isOn): isOn ? "true" : "false"
+            case .int(let integer): String(integer)
+            case .uint(let integer): String(integer)
+            case .float(let float): float.description
+            case .double(let double): double.description
+            case .decimal(let decimal): decimal.description
+            case .string(let text): "'\(text)'"
+            }
+        return reasons.isEmpty ? value : "\(value) (\(reasons.reasons.map(\.code).joined(separator: ", ")))"
+    }
+}

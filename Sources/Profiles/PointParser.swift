@@ -1,0 +1,204 @@
+import Model
+
+/// The keys of one point, from all layers that define it: the profile's defaults, a profile that it extends, the profile
+/// itself, the site file. Later layers win, key by key.
+struct PointLayers {
+    var name: String
+    var place: Place
+    var fields: [String: Field]
+
+    static let keys = [
+        "table", "address", "reference", "type", "order", "layout", "count", "bits", "scale", "offset", "scale_from",
+        "unit",
+        "kind", "enum", "range", "limits", "sentinels", "deadband", "every", "sync", "write", "destructive_read", "raw",
+        "description",
+    ]
+    /// Poll periods that make sense.
+    static let periods = Duration.milliseconds(10)...Duration.seconds(86_400)
+}
+
+/// Makes a ``Point`` of its layers, or says everything that is wrong with it.
+struct PointParser {
+    let layers: PointLayers
+    let problems: ProblemList
+
+    private func field(_ key: String) -> Field? { layers.fields[key] }
+
+    func parse() -> Point? {
+        let before = problems.problems.count
+        let position = position()
+        guard let position,
+            let encoding = EncodingParser(layers: layers, table: position.table, problems: problems).parse()
+        else { return nil }
+        var point = Point(
+            name: layers.name, table: position.table, protocolAddress: position.address, encoding: encoding)
+        meaning(&point)
+        polling(&point)
+        point.write = field("write").flatMap { write($0, point) }
+        check(point)
+        return problems.hasErrors && problems.problems.count > before ? nil : point
+    }
+
+    // MARK: - Where
+
+    private func position() -> (table: RegisterTable, address: UInt16)? {
+        let table = field("table")?.choice(RegisterTable.allCases.map(\.rawValue)).flatMap(
+            RegisterTable.init(rawValue:))
+        if let reference = field("reference") {
+            if let address = field("address") {
+                address.fail("\(layers.name): address and reference are both given; write one of them")
+                return nil
+            }
+            return self.reference(reference, table)
+        }
+        guard let field = field("address") else {
+            problems.error(layers.place, "\(layers.name): the key 'address' (or 'reference') is missing")
+            return nil
+        }
+        guard let address = field.integer(in: 0...65_535) else { return nil }
+        guard let table else {
+            if self.field("table") == nil {
+                problems.error(
+                    layers.place, "\(layers.name): the key 'table' is missing; allowed: coil, discrete, input, holding")
+            }
+            return nil
+        }
+        if (table == .holding && (40_001...49_999).contains(address))
+            || (table == .input && (30_001...39_999).contains(address))
+        {
+            problems.warning(
+                field.place,
+                "\(layers.name): address \(address) looks like a manual's number; did you mean 'reference: \(address)'?"
+            )
+        }
+        return (table, UInt16(address))
+    }
+
+    /// A manual's notation: the first digit names the table, the rest counts from 1.
+    private func reference(_ field: Field, _ table: RegisterTable?) -> (RegisterTable, UInt16)? {
+        guard let text = field.text("five or six digits such as 40108"), text.utf8.count == 5 || text.utf8.count == 6,
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text.dropFirst())
+        else {
+            field.fail(
+                "\(layers.name): a reference has five or six digits, such as 40108 or 400108, not \(field.written)")
+            return nil
+        }
+        let tables: [Character: RegisterTable] = ["0": .coil, "1": .discrete, "3": .input, "4": .holding]
+        guard let named = text.first.flatMap({ tables[$0] }) else {
+            field.fail(
+                "\(layers.name): reference \(text) is ambiguous: it begins with 0 (coil), 1 (discrete), 3 (input) or 4 (holding); above 9999 six digits are needed, or write table and address"
+            )
+            return nil
+        }
+        guard (1...65_536).contains(number) else {
+            field.fail("\(layers.name): reference \(text) is outside 1 to 65536 of its table")
+            return nil
+        }
+        // The table of the defaults may differ; one that the point itself names may not.
+        if let table, table != named, self.field("table")?.place.line == field.place.line {
+            field.fail("\(layers.name): reference \(text) is in the table \(named), but table says \(table)")
+            return nil
+        }
+        return (named, UInt16(number - 1))
+    }
+
+    // MARK: - What
+
+    private func meaning(_ point: inout Point) {
+        point.kind =
+            field("kind")?.choice(PointKind.allCases.map(\.rawValue)).flatMap(PointKind.init(rawValue:))
+            ?? .measurement
+        point.unit = field("unit").flatMap(unit) ?? "1"
+        point.range = field("range")?.range()
+        point.limits = field("limits")?.range()
+        point.deadband = field("deadband")?.number()
+        point.summary = field("description")?.text()
+        point.publishesRaw = field("raw")?.bool() ?? false
+        point.enumeration = field("enum").map(enumeration) ?? []
+        point.scaleReference = field("scale_from").flatMap(scaleReference)
+        if let deadband = point.deadband, deadband < 0 { field("deadband")?.fail("deadband must be 0 or more") }
+    }
+
+    private func unit(_ field: Field) -> String? {
+        guard let code = field.text("a UCUM code such as kW.h, Cel or 1") else { return nil }
+        guard UnitOfMeasure.isValid(code) else {
+            let hint = UnitOfMeasure.suggestion(for: code).map { ", did you mean '\($0)'?" } ?? ""
+            field.fail(
+                "\(layers.name): '\(code)' is not a UCUM unit\(hint); allowed: UCUM codes such as V, kW.h, Cel, %, /min, 1"
+            )
+            return nil
+        }
+        return code
+    }
+
+    private func enumeration(_ field: Field) -> [EnumerationLabel] {
+        (field.members(allowed: "code: label") ?? []).compactMap { key, keyField, value in
+            guard let code = Field.integer(key) else {
+                keyField.fail("\(layers.name): enum keys are whole numbers, not '\(key)'")
+                return nil
+            }
+            return value.text("a label").map { EnumerationLabel(code: Int64(code), label: $0) }
+        }
+    }
+
+    private func scaleReference(_ field: Field) -> ScaleReference? {
+        if field.isMapping {
+            return field.fields(["factor", "exponent"]).flatMap { fields in
+                fields["factor"]?.identifier().map { .factor(point: $0) }
+                    ?? fields["exponent"]?.identifier().map { .exponent(point: $0) }
+            }
+        }
+        return field.identifier().map { .exponent(point: $0) }
+    }
+
+    // MARK: - When
+
+    private func polling(_ point: inout Point) {
+        point.every = field("every")?.duration(in: PointLayers.periods) ?? .seconds(1)
+        point.syncGroup = field("sync")?.identifier()
+        point.isDestructiveRead = field("destructive_read")?.bool() ?? false
+    }
+
+    // MARK: - Writing
+
+    private func write(_ field: Field, _ point: Point) -> WriteRule? {
+        let keys = ["mode", "min", "max", "step", "table", "address", "readback", "tolerance", "settle"]
+        guard let fields = field.fields(keys, required: ["mode"]) else { return nil }
+        guard point.table.isWritable else {
+            field.fail("\(layers.name): the table \(point.table) cannot be written; only coil and holding can")
+            return nil
+        }
+        for key in ["table", "address", "readback"] {
+            if let other = fields[key] {
+                other.fail("write.\(key) is not in this version: a setpoint is written where it is read")
+            }
+        }
+        guard
+            let mode = fields["mode"]?.choice(WriteRule.Mode.allCases.map(\.rawValue)).flatMap(
+                WriteRule.Mode.init(rawValue:))
+        else { return nil }
+        let rule = WriteRule(
+            mode: mode, low: fields["min"]?.number(), high: fields["max"]?.number(), step: fields["step"]?.number(),
+            readbackTolerance: fields["tolerance"]?.number(),
+            settle: fields["settle"]?.duration(in: .zero ... .seconds(60)) ?? .zero)
+        if let low = rule.low, let high = rule.high, low > high {
+            field.fail("\(layers.name): write.min is above write.max")
+        }
+        return rule
+    }
+
+    // MARK: - Together
+
+    private func check(_ point: Point) {
+        if point.span.end > 65_536 {
+            problems.error(layers.place, "\(point.name): \(point.span) goes beyond address 65535")
+        }
+        if let range = point.range, let limits = point.limits, range.low < limits.low || range.high > limits.high {
+            field("range")?.fail("\(point.name): range must lie inside limits")
+        }
+        if !point.datatype.isNumeric, point.range != nil || point.limits != nil || point.deadband != nil {
+            problems.error(
+                layers.place, "\(point.name): range, limits and deadband are for numbers, not for \(point.datatype)")
+        }
+    }
+}

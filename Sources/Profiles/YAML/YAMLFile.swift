@@ -1,0 +1,113 @@
+import Foundation
+import Yams
+
+/// A YAML file, read with bounds: size, depth of nesting, no anchors (an alias bomb is small to write and endless to read).
+struct YAMLFile {
+    /// A site of thousands of devices is far below.
+    static let byteLimit = 4 << 20
+    static let depthLimit = 32
+
+    let path: String
+    let root: Node
+
+    /// - Returns: nil when the file is of no use; the list then says why.
+    init?(path: String, problems: ProblemList) {
+        self.path = path
+        let start = Place(file: path)
+        guard let text = Self.text(path: path, problems: problems) else { return nil }
+        do {
+            guard let node = try Yams.compose(yaml: text) else {
+                problems.error(start, "the file is empty; see docs/configuration.md for what belongs into it")
+                return nil
+            }
+            root = node
+        } catch let error as YamlError {
+            problems.error(Self.place(of: error, path), Self.words(for: error))
+            return nil
+        } catch {
+            problems.error(start, "not readable as YAML: \(error)")
+            return nil
+        }
+        if let place = Self.anchor(in: root, path: path, depth: 0) {
+            problems.error(
+                place, "anchors, aliases and nesting deeper than \(Self.depthLimit) are not allowed; write it out")
+            return nil
+        }
+    }
+
+    private static func text(path: String, problems: ProblemList) -> String? {
+        let start = Place(file: path)
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            problems.error(start, "no such file; check the path")
+            return nil
+        }
+        guard !isFolder.boolValue else {
+            problems.error(start, "is a folder; a YAML file is needed")
+            return nil
+        }
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            problems.error(start, "cannot be read; check its permissions")
+            return nil
+        }
+        defer { try? file.close() }
+        guard let data = try? file.read(upToCount: byteLimit + 1) ?? Data(), data.count <= byteLimit else {
+            problems.error(start, "is larger than \(byteLimit >> 20) MiB; no site or profile is")
+            return nil
+        }
+        guard let text = String(validating: data, as: UTF8.self), !text.contains("\0") else {
+            problems.error(start, "is not a text file in UTF-8")
+            return nil
+        }
+        return text
+    }
+
+    private static func anchor(in node: Node, path: String, depth: Int) -> Place? {
+        if node.anchor != nil || depth > depthLimit { return Place(node.mark, in: path) }
+        switch node {
+        case .scalar: return nil
+        case .alias: return Place(node.mark, in: path)
+        case .sequence(let items):
+            for item in items {
+                if let place = anchor(in: item, path: path, depth: depth + 1) { return place }
+            }
+        case .mapping(let pairs):
+            for (key, value) in pairs {
+                if let place = anchor(in: key, path: path, depth: depth + 1)
+                    ?? anchor(in: value, path: path, depth: depth + 1)
+                {
+                    return place
+                }
+            }
+        }
+        return nil
+    }
+
+    private static func place(of error: YamlError, _ path: String) -> Place {
+        switch error {
+        case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _):
+            Place(mark, in: path)
+        case .duplicatedKeysInMapping(_, let context): Place(context.mark, in: path)
+        default: Place(file: path)
+        }
+    }
+
+    private static func words(for error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, _, _) where problem.contains("cannot start any token"):
+            "\(problem); YAML is indented with spaces, not with tabs"
+        case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _):
+            "\(problem); this is not YAML"
+        case .reader(let problem, _, _, _): "\(problem); a YAML text in UTF-8 is needed"
+        case .duplicatedKeysInMapping(let duplicates, _):
+            "\(duplicates.sorted().joined(separator: ", ")) appears twice in this mapping; each key once"
+        default: "not readable as YAML: \(error)"
+        }
+    }
+}
+
+extension Place {
+    init(_ mark: Mark?, in file: String) {
+        self.init(file: file, line: mark?.line ?? 1, column: mark?.column ?? 1)
+    }
+}

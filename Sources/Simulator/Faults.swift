@@ -1,0 +1,46 @@
+import Synchronization
+
+/// How a simulated device misbehaves.
+package enum Fault: Hashable, Sendable {
+    /// Answers every request with this exception code.
+    case exception(UInt8)
+    /// Answers late.
+    case delay(Duration)
+    /// Does not answer.
+    case silence
+    /// Closes the connection instead of answering (TCP only; on a serial line like silence).
+    case drop
+
+    /// Reads `exception:4`, `delay:300ms`, `silence`, `drop`; nil for anything else.
+    package init?(_ text: String) {
+        let parts = text.split(separator: ":", maxSplits: 1)
+        switch (parts.first, parts.count) {
+        case ("silence", 1): self = .silence
+        case ("drop", 1): self = .drop
+        case ("exception", 2):
+            guard let code = UInt8(parts[1]), (1...11).contains(code) else { return nil }
+            self = .exception(code)
+        case ("delay", 2):
+            guard parts[1].hasSuffix("ms"), let milliseconds = Int(parts[1].dropLast(2)),
+                (0...60_000).contains(milliseconds)
+            else { return nil }
+            self = .delay(.milliseconds(milliseconds))
+        default: return nil
+        }
+    }
+}
+
+/// The faults of the units of one server, switchable while it runs.
+package final class FaultPlan: Sendable {
+    private let faults = Mutex<[UInt8: Fault]>([:])
+
+    package init() {}
+
+    package func set(_ fault: Fault?, unit: UInt8) {
+        faults.withLock { $0[unit] = fault }
+    }
+
+    package func fault(of unit: UInt8) -> Fault? {
+        faults.withLock { $0[unit] }
+    }
+}

@@ -1,0 +1,139 @@
+package import Model
+import Synchronization
+
+/// One simulated device: the registers that its profile declares, with values that move plausibly.
+///
+/// Everything is behind one lock: the server's thread answers from it, others set values and read what was written.
+package final class SimulatedUnit: Sendable {
+    private struct State {
+        var words: [RegisterTable: [UInt16: UInt16]] = [:]
+        /// Values that somebody set, or a master wrote, by point index: they no longer wander.
+        var held: [Int: PointValue] = [:]
+        var writeCount: UInt64 = 0
+    }
+
+    package let points: [Point]
+    private let wandering: [Wandering]
+    private let state = Mutex(State())
+    private let toleratesGaps: Bool
+
+    /// - Parameters:
+    ///   - seed: makes two units of one profile differ.
+    ///   - toleratesGaps: whether reads over undeclared addresses give zeros instead of exception 02.
+    package init(points: [Point], seed: UInt64 = 1, toleratesGaps: Bool = false) {
+        self.points = points
+        self.toleratesGaps = toleratesGaps
+        wandering = points.enumerated().map { Wandering(point: $1, seed: seed &* 7919 &+ UInt64($0)) }
+        advance(to: 0)
+    }
+
+    /// Moves every value that nobody holds to where it is `seconds` after the start.
+    package func advance(to seconds: Double) {
+        state.withLock { state in
+            for index in points.indices {
+                let value = state.held[index] ?? wandering[index].value(at: seconds)
+                store(value, of: index, in: &state)
+            }
+        }
+    }
+
+    /// Holds a point at a value; unknown names are ignored, so that one plant model drives different profiles.
+    package func set(_ point: String, _ value: PointValue) {
+        guard let index = points.firstIndex(where: { $0.name == point }) else { return }
+        state.withLock { state in
+            state.held[index] = value
+            store(value, of: index, in: &state)
+        }
+    }
+
+    /// The value that the registers hold, nil for an unknown point or one that does not decode.
+    package func value(of point: String) -> PointValue? {
+        guard let point = points.first(where: { $0.name == point }) else { return nil }
+        guard case .success(let words) = read(point.span), case .value(let value) = point.encoding.decode(words.span)
+        else {
+            return nil
+        }
+        return value
+    }
+
+    /// Writes that masters made since the start.
+    package var writeCount: UInt64 {
+        state.withLock { $0.writeCount }
+    }
+
+    /// The words of a span, or the exception code that a real device would answer.
+    package func read(_ span: RegisterSpan) -> Result<[UInt16], ModbusException> {
+        guard span.registerCount >= 1, span.registerCount <= span.table.protocolLimit else {
+            return .failure(.illegalValue)
+        }
+        guard span.end <= 65_536 else { return .failure(.illegalAddress) }
+        return state.withLock { state in
+            let table = state.words[span.table] ?? [:]
+            var words: [UInt16] = []
+            words.reserveCapacity(span.registerCount)
+            for address in Int(span.start)..<span.end {
+                guard let word = table[UInt16(address)] ?? (toleratesGaps ? 0 : nil) else {
+                    return .failure(.illegalAddress)
+                }
+                words.append(word)
+            }
+            return .success(words)
+        }
+    }
+
+    /// Takes a write of a master and holds every point that it touched. Only declared coils and holding registers exist.
+    package func write(_ words: [UInt16], to start: UInt16, in table: RegisterTable) -> ModbusException? {
+        guard table.isWritable, Int(start) + words.count <= 65_536 else { return .illegalAddress }
+        let written = RegisterSpan(table: table, start: start, registerCount: words.count)
+        return state.withLock { state in
+            guard written.addresses.allSatisfy({ state.words[table]?[$0] != nil }) else { return .illegalAddress }
+            for (address, word) in zip(written.addresses, words) { state.words[table]?[address] = word }
+            state.writeCount += 1
+            for (index, point) in points.enumerated() where point.span.overlaps(written) && point.encoding.bits == nil {
+                let held = point.span.addresses.map { state.words[table]?[$0] ?? 0 }
+                if case .value(let value) = point.encoding.decode(held.span) { state.held[index] = value }
+            }
+            return nil
+        }
+    }
+
+    private func store(_ value: PointValue, of index: Int, in state: inout State) {
+        let point = points[index]
+        var table = state.words[point.table] ?? [:]
+        if let bits = point.encoding.bits {
+            let old = point.span.addresses.map { table[$0] ?? 0 }
+            let merged = point.encoding.merging(UInt64(max(0, value.number ?? 0)), at: bits, into: old)
+            for (address, word) in zip(point.span.addresses, merged) { table[address] = word }
+        } else if let words = try? point.encoding.encode(value) {
+            for (address, word) in zip(point.span.addresses, words) { table[address] = word }
+        } else {
+            for address in point.span.addresses where table[address] == nil { table[address] = 0 }
+        }
+        state.words[point.table] = table
+    }
+}
+
+/// The exception codes that a simulated device answers with.
+package enum ModbusException: UInt8, Error, Sendable {
+    case illegalFunction = 1
+    case illegalAddress = 2
+    case illegalValue = 3
+    case targetFailed = 0x0B
+}
+
+extension RegisterSpan {
+    /// Every address of the span.
+    var addresses: [UInt16] {
+        (Int(start)..<end).map { UInt16(truncatingIfNeeded: $0) }
+    }
+}
+
+extension Encoding {
+    /// The words with a bit field replaced.
+    fileprivate func merging(_ field: UInt64, at bits: ClosedRange<Int>, into words: [UInt16]) -> [UInt16] {
+        let mask: UInt64 = ((1 << UInt64(bits.count)) - 1) << UInt64(bits.lowerBound)
+        let others = order.assemble(words.span) & ~mask
+        let assembled = others | (field << UInt64(bits.lowerBound)) & mask
+        return order.disassemble(assembled, registerCount: registerCount)
+    }
+}
