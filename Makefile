@@ -19,6 +19,7 @@ test: setup toolchain lint ## Format check, build, unit and contract tests, gold
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
+	python3 -m unittest discover --start-directory Tests/Acceptance --pattern "*_test.py"
 
 check: setup toolchain lint ## Format check and build, no tests
 	$(SWIFT) build --build-tests
@@ -30,7 +31,6 @@ bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes o
 	python3 Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)
 
 acceptance: setup release ## Ten minutes with a broker outage and a kill -9 (ACCEPTANCE_FLAGS="--seconds 120")
-	python3 -m unittest discover --start-directory Tests/Acceptance --pattern "*_test.py"
 	python3 Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
 
 release: setup toolchain ## Release build with the Swift runtime inside: .build/release/headgate
