@@ -1,0 +1,52 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bench acceptance release deb format clean setup toolchain
+
+SWIFT ?= swift
+SWIFT_SOURCES := Sources Tests Package.swift
+RELEASE_FLAGS := -c release --static-swift-stdlib --product headgate
+BENCH_FLAGS ?=
+ACCEPTANCE_FLAGS ?=
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: setup toolchain ## A simulated plant, a private broker and the gateway on loopback; Ctrl-C ends it
+	$(SWIFT) build --product headgate
+	@exec "$$($(SWIFT) build --show-bin-path)/headgate" demo
+
+test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --disable-xctest
+	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
+	python3 -m unittest discover --start-directory Tests/Acceptance --pattern "*_test.py"
+
+check: setup toolchain lint ## Format check and build, no tests
+	$(SWIFT) build --build-tests
+
+lint: toolchain
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes on disk (BENCH_FLAGS="--seconds 60")
+	python3 Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)
+
+acceptance: setup release ## Ten minutes with a broker outage and a kill -9 (ACCEPTANCE_FLAGS="--seconds 120")
+	python3 Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
+
+release: setup toolchain ## Release build with the Swift runtime inside: .build/release/headgate
+	$(SWIFT) build $(RELEASE_FLAGS)
+
+deb: setup ## The Debian package: dist/headgate_VERSION_ARCH.deb (HEADGATE_BINARY=FILE packs that instead of building)
+	deploy/deb.sh
+
+format: toolchain ## Rewrite the Swift sources in the house format
+	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+clean: ## Remove everything that was built
+	rm -rf .build dist
+
+setup:
+	@deploy/setup.sh
+
+toolchain:
+	@command -v $(SWIFT) >/dev/null || { echo "no '$(SWIFT)' in PATH: install Swift 6.1 or newer, https://www.swift.org/install" >&2; exit 1; }
