@@ -36,7 +36,9 @@ package final class PrivateBroker {
 
     package func stop() {
         guard process.isRunning else { return }
-        process.terminate()
+        // The child inherits blocked signals from a process that handles them itself; this one cannot be blocked, and a
+        // broker without persistence has nothing to save.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 

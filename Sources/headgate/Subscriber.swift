@@ -41,7 +41,10 @@ final class Subscriber: Sendable {
     }
 
     func stop() {
-        if process.isRunning { process.terminate() }
+        guard process.isRunning else { return }
+        // SIGTERM may be blocked in the child as it is here.
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
     }
 
     private func take(_ data: Data) {
