@@ -39,7 +39,7 @@ extension ByteWriter {
         varint(UInt64(batch.count))
         var time: Int64 = 0
         runs(of: batch.times) { writer, moment in
-            writer.zigzag(moment.microseconds - time)
+            writer.zigzag(moment.microseconds &- time)
             time = moment.microseconds
         }
         points(batch.points)

@@ -69,7 +69,7 @@ struct ByteReader {
         return Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1)
     }
 
-    /// A count of things that each take at least `size` bytes of what is left, or are bounded by `limit`.
+    /// A number of things that is at most `limit`.
     mutating func count(limit: Int) throws(Malformed) -> Int {
         let number = try varint()
         guard number <= UInt64(limit) else { throw Malformed() }
@@ -86,8 +86,9 @@ struct ByteReader {
     }
 
     mutating func text() throws(Malformed) -> String {
-        let length = try count(limit: remaining)
-        guard let text = String(validating: bytes[position..<(position + length)], as: UTF8.self) else {
+        let length = try count(limit: Int(Int32.max))
+        guard length <= remaining, let text = String(validating: bytes[position..<(position + length)], as: UTF8.self)
+        else {
             throw Malformed()
         }
         position += length

@@ -19,6 +19,8 @@ struct JournalDatabase: Sendable {
     static let schemaVersion = 1
     /// Page cache of each connection, in KiB: the journal appends and reads forward, a large cache would only cost memory.
     private static let cacheSize = 512
+    /// The write-ahead log is cut back to this after a large group; SQLite checkpoints it every 1000 pages.
+    private static let logByteLimit = 8 << 20
 
     init(path: String, durability: BufferSettings.Durability) throws {
         var configuration = Configuration()
@@ -26,6 +28,9 @@ struct JournalDatabase: Sendable {
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -\(Self.cacheSize)")
+            // Debian's SQLite overwrites deleted rows with zeros unless told otherwise: flash wear for nothing.
+            try db.execute(sql: "PRAGMA secure_delete = OFF")
+            try db.execute(sql: "PRAGMA journal_size_limit = \(Self.logByteLimit)")
         }
         pool = try DatabasePool(path: path, configuration: configuration)
         let level = durability == .power ? 2 : 1
@@ -61,12 +66,22 @@ struct JournalDatabase: Sendable {
 
     // MARK: - Start
 
-    /// Counts the epoch up and makes that durable before anything is done in it.
-    func beginEpoch() throws -> UInt32 {
+    /// The epoch of the last start, 0 where there was none.
+    func storedEpoch() throws -> UInt32 {
+        let stored = try pool.read { try Int64.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'epoch'") }
+        guard let epoch = UInt32(exactly: stored ?? 0), epoch < .max else { throw ByteReader.Malformed() }
+        return epoch
+    }
+
+    /// Makes a new epoch durable, together with what its start has to tell and how it corrects what publishers owe.
+    func begin(
+        epoch: UInt32, next: Position, gaps: [StoredRow], publishers: [String: [PositionInterval]]
+    ) throws {
         try pool.write { db in
-            let epoch = (try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'epoch'") ?? 0) + 1
-            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", arguments: [epoch])
-            return UInt32(epoch)
+            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", arguments: [Int64(epoch)])
+            try Self.remember(next, db)
+            try Self.insert(gaps, db)
+            try Self.store(publishers, db)
         }
     }
 
@@ -77,6 +92,10 @@ struct JournalDatabase: Sendable {
             let first = try Int64.fetchOne(db, sql: "SELECT min(seq) FROM row")
             let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM row") ?? 0
             let remembered = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next'") ?? 1
+            let possible = 0...(Int64.max / 2)
+            guard possible.contains(first ?? 1), possible.contains(last), possible.contains(remembered) else {
+                throw ByteReader.Malformed()
+            }
             let next = max(last + 1, remembered)
             return (Position(first ?? next), Position(next))
         }
@@ -90,44 +109,59 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    func rememberNext(_ next: Position) throws {
-        try pool.write {
-            try $0.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('next', ?)", arguments: [Int64(next)])
-        }
-    }
-
     // MARK: - Rows
 
     /// One transaction: rows and what publishers still have to deliver.
     func commit(_ rows: [StoredRow], pending: [String: [PositionInterval]]) throws {
         try pool.write { db in
-            let insert = try db.cachedStatement(sql: "INSERT INTO row VALUES (?, ?, ?, ?)")
-            for row in rows {
-                try insert.execute(arguments: [
-                    Int64(row.position), Int64(row.epoch), row.recorded.microseconds, Data(row.body),
-                ])
-            }
-            for (name, intervals) in pending {
-                try db.execute(
-                    sql: "INSERT OR REPLACE INTO publisher VALUES (?, ?)", arguments: [name, Data(intervals.encoded)])
-            }
+            try Self.insert(rows, db)
+            try Self.store(pending, db)
         }
     }
 
+    /// Rows from `position` on, in order. Where a row cannot be read those before it are returned.
+    ///
+    /// - Throws: when the first row cannot be read.
     func rows(from position: Position, limit: Int, byteLimit: Int) throws -> [StoredRow] {
-        try pool.read { db in
-            let cursor = try Row.fetchCursor(
-                db, sql: "SELECT seq, epoch, recorded, body FROM row WHERE seq >= ? ORDER BY seq LIMIT ?",
-                arguments: [Int64(position), limit])
-            var rows: [StoredRow] = []
-            var byteCount = 0
+        try pool.read { try Self.rows($0, from: position, limit: limit, byteLimit: byteLimit) }
+    }
+
+    static func rows(_ db: Database, from position: Position, limit: Int, byteLimit: Int) throws -> [StoredRow] {
+        let cursor = try Row.fetchCursor(
+            db, sql: "SELECT seq, epoch, recorded, body FROM row WHERE seq >= ? ORDER BY seq LIMIT ?",
+            arguments: [Int64(clamping: position), max(0, limit)])
+        var rows: [StoredRow] = []
+        var byteCount = 0
+        do {
             while byteCount < byteLimit, let row = try cursor.next() {
-                let stored = StoredRow(row)
+                let stored = try StoredRow(row)
                 byteCount += stored.body.count
                 rows.append(stored)
             }
+        } catch  where !rows.isEmpty {
             return rows
         }
+        return rows
+    }
+
+    private static func insert(_ rows: [StoredRow], _ db: Database) throws {
+        let insert = try db.cachedStatement(sql: "INSERT INTO row VALUES (?, ?, ?, ?)")
+        for row in rows {
+            try insert.execute(arguments: [
+                Int64(row.position), Int64(row.epoch), row.recorded.microseconds, Data(row.body),
+            ])
+        }
+    }
+
+    private static func store(_ pending: [String: [PositionInterval]], _ db: Database) throws {
+        for (name, intervals) in pending {
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO publisher VALUES (?, ?)", arguments: [name, Data(intervals.encoded)])
+        }
+    }
+
+    private static func remember(_ next: Position, _ db: Database) throws {
+        try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('next', ?)", arguments: [Int64(next)])
     }
 
     // MARK: - Layouts and publishers
@@ -150,13 +184,17 @@ struct JournalDatabase: Sendable {
     }
 
     func publishers() throws -> [String: [PositionInterval]] {
-        let stored = try pool.read { db in
-            try Row.fetchAll(db, sql: "SELECT name, pending FROM publisher").map {
-                (name: $0["name"] as String, pending: $0["pending"] as Data)
-            }
-        }
+        try pool.read { try Self.publishers($0) }
+    }
+
+    static func publishers(_ db: Database) throws -> [String: [PositionInterval]] {
         var result: [String: [PositionInterval]] = [:]
-        for (name, bytes) in stored { result[name] = try [PositionInterval](encoded: Array(bytes)) }
+        for row in try Row.fetchAll(db, sql: "SELECT name, pending FROM publisher") {
+            guard let name = String.fromDatabaseValue(row[0]), let bytes = Data.fromDatabaseValue(row[1]) else {
+                throw ByteReader.Malformed()
+            }
+            result[name] = try [PositionInterval](encoded: Array(bytes))
+        }
         return result
     }
 
@@ -171,16 +209,28 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// The first position appended at or after `time`, looking at no more than `limit` rows; nil when even the oldest row is
-    /// younger.
+    /// Bytes of the file and its write-ahead log.
+    func byteCountOnDisk() throws -> Int64 {
+        [pool.path, pool.path + "-wal"].reduce(0) { sum, path in
+            var attributes = stat()
+            return stat(path, &attributes) == 0 ? sum + Int64(attributes.st_size) : sum
+        }
+    }
+
+    /// The first position that was not appended before `time`, looking at no more than `limit` rows: only rows older than
+    /// every row before them go, so that a clock that was wrong for a while takes no others with it.
     func firstPosition(recordedSince time: UnixTime, limit: Int) throws -> Position? {
         try pool.read { db in
-            let old = try Int64.fetchOne(
-                db,
-                sql: """
-                    SELECT max(seq) FROM (SELECT seq, recorded FROM row ORDER BY seq LIMIT ?) WHERE recorded < ?
-                    """, arguments: [limit, time.microseconds])
-            return old.map { Position($0) + 1 }
+            let cursor = try Row.fetchCursor(
+                db, sql: "SELECT seq, recorded FROM row ORDER BY seq LIMIT ?", arguments: [limit])
+            var young: Position?
+            while let row = try cursor.next(), let seq = Int64.fromDatabaseValue(row[0]),
+                let recorded = Int64.fromDatabaseValue(row[1])
+            {
+                guard recorded < time.microseconds else { return Position(seq) }
+                young = Position(seq) + 1
+            }
+            return young
         }
     }
 
@@ -188,11 +238,7 @@ struct JournalDatabase: Sendable {
     func evict(below first: Position, gap: StoredRow?) throws {
         try pool.write { db in
             try db.execute(sql: "DELETE FROM row WHERE seq < ?", arguments: [Int64(first)])
-            if let gap {
-                try db.execute(
-                    sql: "INSERT INTO row VALUES (?, ?, ?, ?)",
-                    arguments: [Int64(gap.position), Int64(gap.epoch), gap.recorded.microseconds, Data(gap.body)])
-            }
+            if let gap { try Self.insert([gap], db) }
         }
     }
 
@@ -203,17 +249,24 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    func close() throws {
-        try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
-        try pool.close()
+    /// Moves everything into the main file and closes it.
+    func close(next: Position) throws {
+        defer { try? pool.close() }
+        try pool.write { try Self.remember(next, $0) }
+        // A reader from outside may keep the log from being emptied; what is in it is durable all the same.
+        _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
     }
 }
 
 extension StoredRow {
-    fileprivate init(_ row: Row) {
-        position = Position(row[0] as Int64)
-        epoch = UInt32(truncatingIfNeeded: row[1] as Int64)
-        recorded = UnixTime(microseconds: row[2])
-        body = Array(row[3] as Data)
+    /// - Throws: where a column does not hold what it should: a damaged page.
+    fileprivate init(_ row: Row) throws {
+        guard let seq = Int64.fromDatabaseValue(row[0]), seq > 0, let epoch = Int64.fromDatabaseValue(row[1]),
+            let recorded = Int64.fromDatabaseValue(row[2]), let body = Data.fromDatabaseValue(row[3])
+        else { throw ByteReader.Malformed() }
+        position = Position(seq)
+        self.epoch = UInt32(truncatingIfNeeded: epoch)
+        self.recorded = UnixTime(microseconds: recorded)
+        self.body = Array(body)
     }
 }

@@ -38,21 +38,19 @@ package struct JournalInspection: Sendable {
 
     private init(_ db: Database) throws {
         func integer(_ sql: String) throws -> Int64? { try Int64.fetchOne(db, sql: sql) }
-        epoch = UInt32(try integer("SELECT value FROM meta WHERE key = 'epoch'") ?? 0)
+        epoch = UInt32(truncatingIfNeeded: try integer("SELECT value FROM meta WHERE key = 'epoch'") ?? 0)
         let remembered = try integer("SELECT value FROM meta WHERE key = 'next'") ?? 1
-        let next = max(try integer("SELECT max(seq) FROM row").map { $0 + 1 } ?? 1, remembered)
-        self.next = Position(next)
-        first = Position(try integer("SELECT min(seq) FROM row") ?? next)
+        let last = try integer("SELECT max(seq) FROM row") ?? 0
+        guard let next = Position(exactly: max(min(last, .max - 1) + 1, remembered)),
+            let first = Position(exactly: try integer("SELECT min(seq) FROM row") ?? Int64(clamping: next))
+        else { throw ByteReader.Malformed() }
+        (self.first, self.next) = (first, next)
         oldest = try integer("SELECT recorded FROM row ORDER BY seq LIMIT 1").map(UnixTime.init(microseconds:))
         newest = try integer("SELECT recorded FROM row ORDER BY seq DESC LIMIT 1").map(UnixTime.init(microseconds:))
         byteCount = 0
-        publishers = [:]
-        for row in try Row.fetchAll(db, sql: "SELECT name, pending FROM publisher") {
-            let intervals = try [PositionInterval](encoded: Array(row[1] as Data))
-            publishers[row[0]] = intervals.reduce(0) { sum, interval in
-                let high = min(interval.high ?? self.next, self.next)
-                return sum + (high > interval.low ? high - interval.low : 0)
-            }
+        publishers = try JournalDatabase.publishers(db).mapValues { intervals in
+            guard first < next else { return 0 }
+            return intervals.overlap(with: first...(next - 1)).reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }
         }
     }
 }

@@ -3,26 +3,32 @@ import Foundation
 import GRDB
 import Model
 
-/// What opening a state folder found.
+/// Opens a state folder: what was found, what this start has to tell, and the epoch that begins.
 struct JournalOpening {
-    var database: JournalDatabase
-    var epoch: UInt32
-    var first: Position
-    var next: Position
-    var publishers: [String: [PositionInterval]]
-    var gaps: [GapRecord] = []
-    var notes: [String] = []
+    let database: JournalDatabase
+    private(set) var epoch: UInt32 = 0
+    private(set) var first: Position
+    private(set) var next: Position
+    private(set) var publishers: [String: [PositionInterval]]
+    private(set) var mark: StateMark
+    private(set) var notes: [String] = []
+
+    private let storedEpoch: UInt32
+    private let lastRecorded: UnixTime?
+    private var gaps: [GapRecord] = []
 
     static let fileName = "journal.sqlite"
 
     static func open(
-        folder: String, settings: BufferSettings, clock: any Timekeeper
+        folder: String, lock: StateLock, settings: BufferSettings, clock: any Timekeeper
     ) throws(JournalError) -> JournalOpening {
         let path = folder + "/" + fileName
+        let mark = lock.mark
         do {
-            return try JournalOpening(path: path, settings: settings, clock: clock)
-        } catch let error as DatabaseError where error.isDamage {
-            return try afterDamage(error, path: path, settings: settings, clock: clock)
+            var opening = try find(path: path, mark: mark, settings: settings, clock: clock)
+            opening.skipWhatMayBeGone(mark, clock: clock)
+            try opening.begin(lock: lock, after: mark, settings: settings, clock: clock)
+            return opening
         } catch let error as JournalError {
             throw error
         } catch {
@@ -30,109 +36,108 @@ struct JournalOpening {
         }
     }
 
-    private init(path: String, settings: BufferSettings, clock: any Timekeeper) throws {
-        database = try JournalDatabase(path: path, durability: settings.durability)
-        epoch = try database.beginEpoch()
-        (first, next) = try database.bounds()
-        publishers = try database.publishers()
-        if let last = try database.lastRecorded() {
-            gaps.append(GapRecord(from: min(last, clock.utc), to: clock.utc, reason: .restart, count: 0))
+    private static func find(
+        path: String, mark: StateMark?, settings: BufferSettings, clock: any Timekeeper
+    ) throws -> JournalOpening {
+        if mark?.isDamaged == true {
+            return try afterDamage("damage was met while running", path, mark, settings: settings, clock: clock)
         }
-    }
-
-    /// Sets the file aside, saves the rows that can still be read, and starts a new one behind them.
-    private static func afterDamage(
-        _ error: DatabaseError, path: String, settings: BufferSettings, clock: any Timekeeper
-    ) throws(JournalError) -> JournalOpening {
-        let aside = path + ".damaged-" + clock.utc.rfc3339.replacingOccurrences(of: ":", with: "")
         do {
-            for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
-                try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
-            }
-            let salvage = Salvage(path: aside)
-            let fresh = try JournalDatabase(path: path, durability: settings.durability)
-            try salvage.copy(into: fresh)
-            try fresh.rememberNext(max(try fresh.bounds().next, salvage.safeNext))
-            try fresh.pool.close()
-            var opening = try JournalOpening(path: path, settings: settings, clock: clock)
-            opening.gaps.append(
-                GapRecord(
-                    positions: salvage.lost(next: opening.next), from: salvage.lastRecorded ?? clock.utc, to: clock.utc,
-                    reason: .diskError, count: 0))
-            opening.notes.append(
-                "\(path) was damaged (\(error.resultCode)) and is set aside as \(aside); \(salvage.rowCount) rows were saved"
-            )
-            return opening
-        } catch let error as JournalError {
-            throw error
+            return try JournalOpening(path: path, mark: mark, settings: settings)
+        } catch  where isDamage(error) {
+            return try afterDamage("\(error)", path, mark, settings: settings, clock: clock)
+        }
+    }
+
+    private init(path: String, mark: StateMark?, settings: BufferSettings) throws {
+        database = try JournalDatabase(path: path, durability: settings.durability)
+        do {
+            storedEpoch = try database.storedEpoch()
+            (first, next) = try database.bounds()
+            publishers = try database.publishers()
+            lastRecorded = try database.lastRecorded()
         } catch {
-            throw .unusable("\(path) is damaged and cannot be set aside: \(error)")
+            try? database.pool.close()
+            throw error
         }
-    }
-}
-
-extension DatabaseError {
-    /// The file is not a database or its pages are damaged.
-    var isDamage: Bool {
-        resultCode == .SQLITE_CORRUPT || resultCode == .SQLITE_NOTADB
-    }
-}
-
-/// Reads what can be read of a damaged journal.
-final class Salvage {
-    private let source: DatabaseQueue?
-    private(set) var rowCount = 0
-    private(set) var lastRecorded: UnixTime?
-    private var lastPosition: Position = 0
-    private var epoch: Int64 = 0
-
-    /// Positions that the new journal stays clear of beyond the last one known, so that none is used twice.
-    private static let safetyMargin: Position = 10_000_000
-
-    init(path: String) {
-        source = try? DatabaseQueue(path: path)
+        self.mark = mark ?? StateMark(epoch: 0, reserved: 1, unsyncedBoot: nil)
     }
 
-    /// Where the new journal may begin: behind everything saved, and behind what may have been lost.
-    var safeNext: Position {
-        lastPosition + Self.safetyMargin
-    }
-
-    func lost(next: Position) -> ClosedRange<Position>? {
-        lastPosition + 1 < next ? (lastPosition + 1)...(next - 1) : nil
-    }
-
-    /// Copies rows in order until the first one that cannot be read, and the other tables as far as possible.
-    func copy(into target: JournalDatabase) throws {
-        guard let source else { return }
-        try target.pool.write { db in
-            try? source.read { old in
-                for row in try Row.fetchAll(old, sql: "SELECT id, body FROM layout") {
-                    try db.execute(
-                        sql: "INSERT OR IGNORE INTO layout VALUES (?, ?)", arguments: [row[0] as Int64, row[1] as Data])
-                }
-                epoch = try Int64.fetchOne(old, sql: "SELECT value FROM meta WHERE key = 'epoch'") ?? 0
-                for row in try Row.fetchAll(old, sql: "SELECT name, pending FROM publisher") {
-                    try db.execute(
-                        sql: "INSERT OR REPLACE INTO publisher VALUES (?, ?)",
-                        arguments: [row[0] as String, row[1] as Data])
-                }
-            }
-            try? source.read { old in
-                let cursor = try Row.fetchCursor(old, sql: "SELECT seq, epoch, recorded, body FROM row ORDER BY seq")
-                while let row = try cursor.next() {
-                    try db.execute(
-                        sql: "INSERT INTO row VALUES (?, ?, ?, ?)",
-                        arguments: [row[0] as Int64, row[1] as Int64, row[2] as Int64, row[3] as Data])
-                    lastPosition = Position(row[0] as Int64)
-                    epoch = max(epoch, row[1] as Int64)
-                    lastRecorded = UnixTime(microseconds: row[2])
-                    rowCount += 1
-                }
-            }
-            // Where the epoch cannot be read, one that no journal reaches by restarts.
-            let safeEpoch = epoch > 0 ? epoch + 1 : Int64(UInt32.max / 2)
-            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", arguments: [safeEpoch])
+    /// Sets the file aside, saves the rows that can still be read, and goes on behind them.
+    private static func afterDamage(
+        _ damage: String, _ path: String, _ mark: StateMark?, settings: BufferSettings, clock: any Timekeeper
+    ) throws -> JournalOpening {
+        let aside = path + ".corrupt-" + clock.utc.rfc3339.replacingOccurrences(of: ":", with: "")
+        let salvage = Salvage(path: path)
+        // Made beside the old file and renamed when it is complete: a kill in between repeats the repair.
+        try salvage.rescue(into: path + ".salvage", durability: settings.durability)
+        for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
+            try FileManager.default.moveItem(atPath: path + suffix, toPath: aside + suffix)
         }
+        try FileManager.default.moveItem(atPath: path + ".salvage", toPath: path)
+        var opening = try JournalOpening(path: path, mark: mark, settings: settings)
+        opening.gaps = salvage.holes
+        opening.notes.append(
+            "\(path) was damaged (\(damage)) and is set aside as \(aside); \(salvage.rowCount) rows were saved")
+        let reserved = mark?.reserved ?? opening.next + Salvage.safetyMargin
+        opening.skip(to: max(reserved, opening.next), clock: clock)
+        return opening
+    }
+
+    /// The file is not a database, or its pages do not hold what a journal writes.
+    static func isDamage(_ error: any Error) -> Bool {
+        if error is ByteReader.Malformed { return true }
+        guard let code = (error as? DatabaseError)?.resultCode else { return false }
+        return code == .SQLITE_CORRUPT || code == .SQLITE_NOTADB
+    }
+
+    /// Positions that an older, replaced or rolled back file does not know of are never given again.
+    private mutating func skipWhatMayBeGone(_ mark: StateMark?, clock: any Timekeeper) {
+        guard let mark, notes.isEmpty else { return }
+        let isOlder = storedEpoch < mark.epoch
+        let lostPower = mark.unsyncedBoot.map { $0 != StateMark.currentBoot } ?? false
+        guard mark.reserved > next, isOlder || lostPower else { return }
+        notes.append(
+            isOlder
+                ? "the journal is older than the state folder: rows of the last run are gone"
+                : "the machine went down with the last moments not yet on the disk (durability: process)")
+        skip(to: mark.reserved, clock: clock)
+    }
+
+    private mutating func skip(to position: Position, clock: any Timekeeper) {
+        let now = clock.utc
+        gaps.append(
+            GapRecord(
+                positions: position > next ? next...(position - 1) : nil, from: min(lastRecorded ?? now, now), to: now,
+                reason: .diskError, count: 0))
+        if first == next { first = position }
+        next = position
+    }
+
+    /// The epoch, the positions behind it and what the start has to tell become durable before anything else is done.
+    private mutating func begin(
+        lock: StateLock, after mark: StateMark?, settings: BufferSettings, clock: any Timekeeper
+    ) throws {
+        guard max(storedEpoch, self.mark.epoch) < .max else {
+            throw JournalError.unusable("the state folder has used up its epochs; start with a new gateway.state")
+        }
+        epoch = max(storedEpoch, self.mark.epoch) + 1
+        let now = clock.utc
+        if let lastRecorded {
+            gaps.append(GapRecord(from: min(lastRecorded, now), to: now, reason: .restart, count: 0))
+        }
+        for range in gaps.compactMap(\.positions) {
+            publishers = publishers.mapValues { $0.removing(range) }
+        }
+        let rows = gaps.enumerated().map { index, gap in
+            StoredRow(
+                position: next + Position(index), epoch: epoch, recorded: now, body: BatchCodec.encode(.gap(gap)))
+        }
+        next += Position(rows.count)
+        try database.begin(epoch: epoch, next: next, gaps: rows, publishers: publishers)
+        self.mark = StateMark(
+            epoch: epoch, reserved: next + StateMark.reserve,
+            unsyncedBoot: settings.durability == .power ? nil : StateMark.currentBoot)
+        try lock.write(self.mark)
     }
 }

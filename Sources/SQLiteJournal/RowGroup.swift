@@ -10,7 +10,10 @@ struct RowGroup: Sendable {
     struct Waiting: Sendable {
         var recorded: UnixTime
         var body: [UInt8]
+        /// Readings in the row; 0 for a gap record.
         var readings: Int
+        /// Whether the disk refused it already once.
+        var wasRefused = false
     }
 
     private(set) var rows: [Waiting] = []
@@ -20,6 +23,8 @@ struct RowGroup: Sendable {
 
     var isFull: Bool { byteCount >= Self.byteLimit || rows.count >= Self.rowLimit }
     var isEmpty: Bool { rows.isEmpty && pending.isEmpty }
+    /// Whether rows wait that the disk refused once: their next commit is their last chance.
+    var hasRefusedReadings: Bool { rows.contains { $0.wasRefused && $0.readings > 0 } }
 
     var readings: Int { rows.reduce(0) { $0 + $1.readings } }
 
@@ -27,45 +32,22 @@ struct RowGroup: Sendable {
         rows.append(row)
         byteCount += row.body.count
     }
-}
 
-/// The newest committed rows in memory, so that a publisher that keeps up costs no reads. What it returns is what is on
-/// disk, byte for byte.
-struct RecentRows: Sendable {
-    /// Bytes kept; older rows are read from the file.
-    static let byteLimit = 2 << 20
-
-    private var rows: [StoredRow] = []
-    private var start = 0
-    private var byteCount = 0
-
-    mutating func append(_ committed: [StoredRow]) {
-        for row in committed {
-            rows.append(row)
-            byteCount += row.body.count
+    /// Takes back a group that the disk refused, in front of what came since. A batch gets a second chance; a gap record
+    /// waits until the disk takes it, because it tells a loss, unless there are more of them than a group holds.
+    ///
+    /// - Returns: the rows that are lost.
+    mutating func takeBack(_ refused: RowGroup) -> [Waiting] {
+        var kept: [Waiting] = []
+        var lost: [Waiting] = []
+        for var row in refused.rows {
+            let hasChance = row.readings > 0 ? !row.wasRefused : kept.count < Self.rowLimit
+            row.wasRefused = true
+            if hasChance { kept.append(row) } else { lost.append(row) }
         }
-        while byteCount > Self.byteLimit, start < rows.count - 1 {
-            byteCount -= rows[start].body.count
-            rows[start].body = []
-            start += 1
-        }
-        if start > 1024, start > rows.count / 2 {
-            rows.removeFirst(start)
-            start = 0
-        }
-    }
-
-    /// Rows from `position` on; nil when they are not all here.
-    func rows(from position: Position, limit: Int, byteLimit: Int) -> [StoredRow]? {
-        guard start < rows.count, let first = rows[start...].first?.position, position >= first else { return nil }
-        let index = start + Int(position - first)
-        guard index < rows.count else { return [] }
-        var result: [StoredRow] = []
-        var byteCount = 0
-        for row in rows[index..<min(rows.count, index + limit)] where byteCount < byteLimit {
-            byteCount += row.body.count
-            result.append(row)
-        }
-        return result
+        rows = kept + rows
+        byteCount = rows.reduce(0) { $0 + $1.body.count }
+        pending.merge(refused.pending) { newer, _ in newer }
+        return lost
     }
 }
