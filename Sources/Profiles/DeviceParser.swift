@@ -69,9 +69,9 @@ struct DeviceParser {
 
     private func profile(_ field: Field) -> ParsedProfile? {
         guard let id = field.identifier(hyphens: true, levels: true) else { return nil }
-        let before = problems.problems.count
         if let parsed = library.parsed(id, problems) { return parsed }
-        if problems.problems.count == before || !library.files.contains(where: { $0.id == id }) {
+        // A profile that exists and is wrong has said so itself, once for all devices.
+        if !library.files.contains(where: { $0.id == id }) {
             let hint = library.suggestion(for: id).map { ", did you mean '\($0)'?" } ?? ""
             field.fail("no profile '\(id)'\(hint); 'headgate profile list' shows all")
         }

@@ -17,6 +17,12 @@ struct ProfileParser {
         "points", "tests", "extends", "repeat", "sunspec",
     ]
 
+    /// Keys that make sense for many points at once.
+    private static let defaultKeys = [
+        "table", "type", "order", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels", "deadband",
+        "raw",
+    ]
+
     /// - Parameter id: what `profile:` must say: the path of the file in its folder.
     func parse(_ file: YAMLFile, id: String) -> ParsedProfile? {
         let root = Field(name: "profile", node: file.root, file: file.path, problems: problems)
@@ -50,7 +56,7 @@ struct ProfileParser {
     }
 
     private func layers(_ fields: Fields, _ inherited: [PointLayers], _ root: Field) -> [PointLayers] {
-        let defaults = fields["defaults"]?.fields(["table", "type", "order", "every"])?.byKey ?? [:]
+        let defaults = fields["defaults"]?.fields(Self.defaultKeys)?.byKey ?? [:]
         var points = inherited
         for (name, keyField, value) in fields["points"]?.members(allowed: "point: {…}") ?? [] {
             guard keyField.identifier(name) != nil, let own = value.fields(PointLayers.keys)?.byKey else { continue }
