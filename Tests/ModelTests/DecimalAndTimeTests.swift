@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct DecimalAndTimeTests {
     @Test(arguments: [
-        ("0.1", "0.1"), ("-12", "-12"), ("1e-3", "0.001"), ("2.50", "2.50"), ("1e3", "1000"), ("-0.07", "-0.07"), ("0", "0"),
+        ("0.1", "0.1"), ("-12", "-12"), ("1e-3", "0.001"), ("2.50", "2.50"), ("1e3", "1000"), ("-0.07", "-0.07"),
+        ("0", "0"),
     ])
     func decimalsAreReadAndWrittenExactly(text: String, written: String) throws {
         #expect(try decimal(text).description == written)
@@ -21,10 +22,12 @@ import Testing
         #expect(try decimal("0.1").adding(try decimal("20"))?.description == "20.1")
     }
 
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
-        (1_795_218_067_105, "2026-11-20T23:41:07.105Z"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (1_795_218_067_105, "2026-11-20T23:41:07.105Z"),
+        ] as [(Int64, String)])
     func timesAreWrittenAndReadAsRFC3339(milliseconds: Int64, text: String) {
         #expect(UnixTime(milliseconds: milliseconds).rfc3339 == text)
         #expect(UnixTime(rfc3339: text) == UnixTime(milliseconds: milliseconds))

@@ -26,7 +26,9 @@ import Testing
     static let allowed: [String: Set<String>] = [
         "Model": [],
         "Engine": ["Model", "Synchronization"],
-        "ModbusBus": ["CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization"],
+        "ModbusBus": [
+            "CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization",
+        ],
         "SQLiteJournal": ["Dispatch", "Engine", "Foundation", "GRDB", "Glibc", "Model", "Synchronization"],
         "MosquittoUplink": ["CMosquitto", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization"],
         "Profiles": ["Foundation", "Model", "Yams"],
