@@ -15,8 +15,9 @@ struct SeededGenerator: RandomNumberGenerator {
         var pending = PendingIntervals(live: 5)
         pending.sentLive(5)
         pending.sentLive(6)
-        #expect(pending.acknowledged(5))
-        #expect(!pending.acknowledged(5))
+        let first = pending.acknowledged(5)
+        let second = pending.acknowledged(5)
+        #expect(first && !second)
         #expect(pending.unacknowledged == [PositionInterval(low: 6, high: 7), PositionInterval(low: 7, high: nil)])
     }
 
@@ -51,7 +52,8 @@ struct SeededGenerator: RandomNumberGenerator {
         for position in 1...4 { pending.sentLive(UInt64(position)) }
         pending.acknowledged(2)
         pending.disconnected()
-        #expect(pending.evicted(below: 4) == [1...1, 3...3])
+        let lost = pending.evicted(below: 4)
+        #expect(lost == [1...1, 3...3])
         #expect(pending.nextBacklog == 4)
     }
 
