@@ -14,6 +14,7 @@ package final class ManualClock: Timekeeper {
         var now = Duration.zero
         var sleepers: [Int: Sleeper] = [:]
         var next = 0
+        var expected = 0
     }
 
     private let state = Mutex(State())
@@ -67,8 +68,15 @@ package final class ManualClock: Timekeeper {
         }
     }
 
-    /// Gives every runnable task its turn.
+    /// Waits until everything under test sleeps again.
     private func settle() async {
-        for _ in 0..<200 { await Task.yield() }
+        let limit = ContinuousClock.now + .seconds(5)
+        while state.withLock({ $0.sleepers.count < $0.expected }), ContinuousClock.now < limit { await Task.yield() }
+        for _ in 0..<20 { await Task.yield() }
+    }
+
+    /// How many tasks sleep when nothing is left to do at a moment.
+    package func expectSleepers(_ count: Int) {
+        state.withLock { $0.expected = count }
     }
 }

@@ -35,6 +35,7 @@ import Testing
         let bus = ScriptedBus(clock: clock) { unit, _ in unit == 2 && !returns() ? .failure(.noResponse) : .success([7])
         }
         let poller = Self.poller(bus, journal, clock, units: [1, 2, 3])
+        clock.expectSleepers(1)
         let task = Task { await poller.run() }
         await clock.advance(by: .seconds(60))
         for unit in [UInt8(1), 3] {
@@ -49,8 +50,8 @@ import Testing
         isBack.store(true, ordering: .relaxed)
         await clock.advance(by: .seconds(20))
         #expect(Self.batches(journal, 2).last?.values == [.int(7)])
+        clock.expectSleepers(0)
         task.cancel()
-        await clock.advance(by: .seconds(1))
         await task.value
     }
 
@@ -59,11 +60,12 @@ import Testing
         let journal = MemoryJournal()
         let bus = ScriptedBus(clock: clock) { _, _ in .success([1]) }
         let poller = Self.poller(bus, journal, clock, units: [1])
+        clock.expectSleepers(1)
         let task = Task { await poller.run() }
         await clock.advance(by: .seconds(20))
         #expect(Self.batches(journal, 1).flatMap(\.numbers) == Array(0..<UInt64(Self.batches(journal, 1).count)))
+        clock.expectSleepers(0)
         task.cancel()
-        await clock.advance(by: .seconds(1))
         await task.value
     }
 
@@ -78,11 +80,12 @@ import Testing
         let journal = MemoryJournal()
         let bus = ScriptedBus(clock: clock) { _, _ in .failure(error) }
         let poller = Self.poller(bus, journal, clock, units: [1])
+        clock.expectSleepers(1)
         let task = Task { await poller.run() }
         await clock.advance(by: .milliseconds(900))
         #expect(Self.batches(journal, 1).first?.reasons == [QualityReasons(reason)])
+        clock.expectSleepers(0)
         task.cancel()
-        await clock.advance(by: .seconds(1))
         await task.value
     }
 }

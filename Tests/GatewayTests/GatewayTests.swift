@@ -117,10 +117,10 @@ import Testing
         let lines = try String(contentsOfFile: capture, encoding: .utf8).split(separator: "\n")
         let rows = try lines.map { try JSONDecoder().decode(Row.self, from: Data($0.utf8)) }
         let positions = Set(rows.map(\.seq)).sorted()
-        #expect(positions == Array(1...(positions.last ?? 0)), "every position arrives")
+        #expect(positions.count > 5 && positions == (0..<positions.count).map { $0 + 1 }, "every position arrives")
         #expect(Set(rows.map(\.epoch)) == [1, 2])
         let readings = rows.flatMap { $0.readings ?? [] }
-        #expect(readings.count > 20)
+        #expect(readings.count > 5)
         #expect(readings.allSatisfy { $0.value == 42.5 })
         #expect(rows.contains { $0.schema == "gap/1" }, "the restart is told by a gap record")
     }
