@@ -19,19 +19,22 @@ func decimal(_ text: String) throws -> DecimalNumber {
 }
 
 @Suite struct EncodingTests {
-    @Test(arguments: [
-        ("ABCD", [0x4366, 0x8000]), ("CDAB", [0x8000, 0x4366]), ("BADC", [0x6643, 0x0080]), ("DCBA", [0x0080, 0x6643]),
-    ] as [(String, [UInt16])])
+    @Test(
+        arguments: [
+            ("ABCD", [0x4366, 0x8000]), ("CDAB", [0x8000, 0x4366]), ("BADC", [0x6643, 0x0080]),
+            ("DCBA", [0x0080, 0x6643]),
+        ] as [(String, [UInt16])])
     func floatOrdersAreTheOnesOfTheDocumentation(name: String, words: [UInt16]) throws {
         let encoding = Encoding(type: .float32, order: try #require(ByteOrder(name: name)))
         #expect(encoding.decode(words.span) == .value(.float(230.5)))
         #expect(try encoding.encode(.double(230.5)) == words)
     }
 
-    @Test(arguments: [
-        ("ABCDEFGH", [0x0123, 0x4567, 0x89AB, 0xCDEF]), ("GHEFCDAB", [0xCDEF, 0x89AB, 0x4567, 0x0123]),
-        ("BADCFEHG", [0x2301, 0x6745, 0xAB89, 0xEFCD]), ("HGFEDCBA", [0xEFCD, 0xAB89, 0x6745, 0x2301]),
-    ] as [(String, [UInt16])])
+    @Test(
+        arguments: [
+            ("ABCDEFGH", [0x0123, 0x4567, 0x89AB, 0xCDEF]), ("GHEFCDAB", [0xCDEF, 0x89AB, 0x4567, 0x0123]),
+            ("BADCFEHG", [0x2301, 0x6745, 0xAB89, 0xEFCD]), ("HGFEDCBA", [0xEFCD, 0xAB89, 0x6745, 0x2301]),
+        ] as [(String, [UInt16])])
     func orders64ReadTheSameNumber(name: String, words: [UInt16]) throws {
         let encoding = Encoding(type: .int64, order: try #require(ByteOrder(name: name)))
         #expect(encoding.decode(words.span) == .value(.int(0x0123_4567_89AB_CDEF)))
@@ -96,10 +99,11 @@ func decimal(_ text: String) throws -> DecimalNumber {
         #expect(Encoding(type: .offset32).decode([0x8000, 0x0000].span) == .value(.int(0)))
     }
 
-    @Test(arguments: [
-        (CharacterLayout.highFirst, [0x4142, 0x4320]), (.lowFirst, [0x4241, 0x2043]), (.high, [0x4100, 0x4200]),
-        (.low, [0x0041, 0x0042]),
-    ] as [(CharacterLayout, [UInt16])])
+    @Test(
+        arguments: [
+            (CharacterLayout.highFirst, [0x4142, 0x4320]), (.lowFirst, [0x4241, 0x2043]), (.high, [0x4100, 0x4200]),
+            (.low, [0x0041, 0x0042]),
+        ] as [(CharacterLayout, [UInt16])])
     func stringsInEveryLayout(layout: CharacterLayout, words: [UInt16]) {
         let encoding = Encoding(type: .string, characters: layout, registerCount: 2)
         let expected = layout == .highFirst || layout == .lowFirst ? "ABC" : "AB"

@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct ReadPlanTests {
     static func point(
-        _ name: String, _ address: UInt16, _ type: ValueType = .float32, every: Duration = .seconds(1), sync: String? = nil,
+        _ name: String, _ address: UInt16, _ type: ValueType = .float32, every: Duration = .seconds(1),
+        sync: String? = nil,
         destructive: Bool = false
     ) -> Point {
         Point(
