@@ -26,7 +26,9 @@ import Testing
     static let allowed: [String: Set<String>] = [
         "Model": [],
         "Engine": ["Model", "Synchronization"],
-        "ModbusBus": ["CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization"],
+        "ModbusBus": [
+            "CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization",
+        ],
         "SQLiteJournal": ["Dispatch", "Engine", "Foundation", "GRDB", "Glibc", "Model", "Synchronization"],
         "MosquittoUplink": ["CMosquitto", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization"],
         "Profiles": ["Foundation", "Model", "Yams"],
@@ -75,7 +77,7 @@ import Testing
         let known: Set<String> = ["Gateway/Assembly.swift"]
         for file in Self.sources where !known.contains(file.path) {
             for (index, line) in file.lines.enumerated() {
-                let text = Self.code(line)
+                let text = Self.code(line).replacingOccurrences(of: "addTask {", with: "")
                 if text.contains("Task {") || text.contains("Task.detached") {
                     Issue.record("\(file.path):\(index + 1) starts a task without a parent")
                 }
