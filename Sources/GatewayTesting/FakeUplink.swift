@@ -81,9 +81,8 @@ package final class FakeUplink: Uplink {
     }
 
     private func wait(_ continuation: CheckedContinuation<[UplinkEvent]?, Never>) {
-        let isCancelled = Task.isCancelled
         let events: [UplinkEvent]?? = state.withLock { state in
-            if !state.events.isEmpty || isCancelled {
+            if !state.events.isEmpty || Task.isCancelled {
                 defer { state.events = [] }
                 return state.events
             }
