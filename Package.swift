@@ -55,6 +55,7 @@ let package = Package(
         .target(
             name: "Profiles",
             dependencies: ["Model", .product(name: "Yams", package: "Yams")],
+            exclude: ["Schemas"],
             swiftSettings: strict),
         .target(
             name: "Payloads", dependencies: ["Engine", "Model", crypto], exclude: ["Schemas"], swiftSettings: strict),
@@ -93,14 +94,14 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MosquittoUplinkTests",
-            dependencies: ["Engine", "GatewayTesting", "Model", "MosquittoUplink"],
+            dependencies: ["Engine", "Gateway", "Model", "MosquittoUplink"],
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(name: "PayloadsTests", dependencies: ["Engine", "Model", "Payloads"], swiftSettings: strict),
-        .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"], swiftSettings: strict),
+        .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"] + nio, swiftSettings: strict),
         .testTarget(name: "SimulatorTests", dependencies: ["CModbus", "Model", "Simulator"], swiftSettings: strict),
         .testTarget(
-            name: "GatewayTests", dependencies: ["Engine", "Gateway", "GatewayTesting", "Model"],
+            name: "GatewayTests", dependencies: ["Engine", "Gateway", "Model", "Simulator", lifecycle, logging],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],

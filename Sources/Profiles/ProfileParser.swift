@@ -19,7 +19,8 @@ struct ProfileParser {
 
     /// Keys that make sense for many points at once.
     private static let defaultKeys = [
-        "table", "type", "order", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels", "deadband",
+        "table", "type", "order", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels",
+        "deadband",
         "raw",
     ]
 

@@ -123,20 +123,24 @@ struct JournalDatabase: Sendable {
     ///
     /// - Throws: when the first row cannot be read.
     func rows(from position: Position, limit: Int, byteLimit: Int) throws -> [StoredRow] {
-        try pool.read { try Self.rows($0, from: position, limit: limit, byteLimit: byteLimit) }
+        try Self.rows(pool, from: position, limit: limit, byteLimit: byteLimit)
     }
 
-    static func rows(_ db: Database, from position: Position, limit: Int, byteLimit: Int) throws -> [StoredRow] {
-        let cursor = try Row.fetchCursor(
-            db, sql: "SELECT seq, epoch, recorded, body FROM row WHERE seq >= ? ORDER BY seq LIMIT ?",
-            arguments: [Int64(clamping: position), max(0, limit)])
+    static func rows(
+        _ reader: some DatabaseReader, from position: Position, limit: Int, byteLimit: Int
+    ) throws -> [StoredRow] {
         var rows: [StoredRow] = []
-        var byteCount = 0
         do {
-            while byteCount < byteLimit, let row = try cursor.next() {
-                let stored = try StoredRow(row)
-                byteCount += stored.body.count
-                rows.append(stored)
+            try reader.read { db in
+                let cursor = try Row.fetchCursor(
+                    db, sql: "SELECT seq, epoch, recorded, body FROM row WHERE seq >= ? ORDER BY seq LIMIT ?",
+                    arguments: [Int64(clamping: position), max(0, limit)])
+                var byteCount = 0
+                while byteCount < byteLimit, let row = try cursor.next() {
+                    let stored = try StoredRow(row)
+                    byteCount += stored.body.count
+                    rows.append(stored)
+                }
             }
         } catch  where !rows.isEmpty {
             return rows

@@ -3,8 +3,9 @@ import Model
 
 /// Rows that wait for the next group commit. A pure value; its owner decides when.
 struct RowGroup: Sendable {
-    /// A group this large is committed without waiting for its time.
-    static let byteLimit = 4 << 20
+    /// A group this large is committed without waiting for its time. Small enough that what is committed still fits into
+    /// ``RecentRows`` and memory stays low when readings come as fast as they can.
+    static let byteLimit = 1 << 20
     static let rowLimit = 8192
 
     struct Waiting: Sendable {

@@ -132,9 +132,13 @@ package final class SQLiteJournal: Journal {
     // MARK: - Reading
 
     package func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] {
-        let (recent, next) = state.withLock { state in
-            (state.recent.rows(from: position, limit: limit, byteLimit: Self.readByteLimit), state.next)
+        let (recent, next, isClosed) = state.withLock { state in
+            (
+                state.recent.rows(from: position, limit: limit, byteLimit: Self.readByteLimit), state.next,
+                state.isClosed
+            )
         }
+        guard !isClosed else { throw .closed }
         guard position < next, limit > 0 else { return [] }
         if let recent { return entries(of: recent, from: position, before: next, limit: limit) }
         do {
@@ -206,6 +210,7 @@ package final class SQLiteJournal: Journal {
     // MARK: - Layouts
 
     package func register(_ layout: DeviceLayout) async throws(JournalError) -> LayoutID {
+        guard !state.withLock({ $0.isClosed }) else { throw .closed }
         do {
             let id = try await committer.register(layout.encoded, in: database)
             state.withLock { $0.layouts[id] = layout }

@@ -62,9 +62,7 @@ final class Salvage {
         var step: Position = 1
         var failures = 0
         while failures < Self.failureLimit {
-            let chunk = try? source.read {
-                try JournalDatabase.rows($0, from: position, limit: Self.chunk, byteLimit: 4 << 20)
-            }
+            let chunk = try? JournalDatabase.rows(source, from: position, limit: Self.chunk, byteLimit: 4 << 20)
             if let chunk, let last = chunk.last, last.position < Position(Int64.max / 2) {
                 try keep(chunk, in: target)
                 (position, step) = (last.position + 1, 1)

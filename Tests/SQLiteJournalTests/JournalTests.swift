@@ -225,6 +225,9 @@ import Testing
         await journal.flush()
         #expect(await journal.figures.lostReadings == 3)
         #expect(await journal.next == 3)
+        await #expect(throws: JournalError.closed) { _ = try await journal.read(from: 1, limit: 1) }
+        let layout = DeviceLayout(device: "pump", labels: [], entries: [])
+        await #expect(throws: JournalError.closed) { _ = try await journal.register(layout) }
         await journal.close()
     }
 

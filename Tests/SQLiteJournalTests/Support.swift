@@ -16,7 +16,7 @@ final class StateFolder: Sendable {
 
     /// Takes over what is in `folder` at this instant: what a kill -9 would leave behind.
     init(snapshotOf folder: StateFolder) throws {
-        path = folder.path + "-\(UUID())"
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("headgate-journal-\(UUID())").path
         try FileManager.default.copyItem(atPath: folder.path, toPath: path)
         try? FileManager.default.removeItem(atPath: path + "/journal.sqlite-shm")
     }

@@ -1,0 +1,127 @@
+import Engine
+import Foundation
+import Gateway
+import Logging
+import Model
+import ServiceLifecycle
+import Simulator
+import Testing
+
+@Suite struct SiteChangeTests {
+    static func site(_ devices: [Device]) -> Site {
+        Site(
+            gateway: GatewayIdentity(id: "g", owner: "o", stateFolder: "/tmp/x"),
+            connections: ["a", "b"].map {
+                Connection(name: $0, channel: .tcp(Endpoint(host: "127.0.0.1", port: $0 == "a" ? 1 : 2)))
+            },
+            devices: devices, publishers: [])
+    }
+
+    static func device(_ id: String, on connection: String, unit: UInt8 = 1) -> Device {
+        Device(id: id, profile: "p/q", revision: 1, connection: connection, unit: unit, owner: "o", points: [])
+    }
+
+    @Test func onlyTheConnectionOfAChangedDeviceIsRestarted() {
+        let old = Self.site([Self.device("x", on: "a"), Self.device("y", on: "b")])
+        let new = Self.site([Self.device("x", on: "a"), Self.device("y", on: "b", unit: 9)])
+        let change = SiteChange(from: old, to: new)
+        #expect(change.connectionsToStop == ["b"])
+        #expect(change.connectionsToStart.map(\.name) == ["b"])
+        #expect(change.changedDevices.map(\.id) == ["y"])
+    }
+
+    @Test func anUnchangedFileChangesNothing() {
+        let site = Self.site([Self.device("x", on: "a")])
+        let change = SiteChange(from: site, to: site)
+        #expect(change.connectionsToStop.isEmpty && change.connectionsToStart.isEmpty && change.changedDevices.isEmpty)
+    }
+
+    @Test func whatCannotChangeWhileRunningIsSaid() {
+        let old = Self.site([])
+        var new = old
+        new.gateway.stateFolder = "/elsewhere"
+        #expect(SiteChange.obstacle(from: old, to: new)?.contains("restart") == true)
+    }
+}
+
+/// The whole main job in one process: a simulated device, a real broker, files on disk, a subscriber that is not ours.
+@Suite(.serialized) struct MainJobTests {
+    @Test(.timeLimit(.minutes(2)))
+    func readingsArriveAtAForeignSubscriberContiguouslyOverARestart() async throws {
+        let folder = NSTemporaryDirectory() + "/hg-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let broker = try PrivateBroker(folder: folder)
+        defer { broker.stop() }
+        let point = Point(
+            name: "level", table: .holding, protocolAddress: 4, encoding: Encoding(type: .float32), unit: "%",
+            range: NumericRange(low: 0, high: 100), every: .milliseconds(100))
+        let unit = SimulatedUnit(points: [point])
+        unit.set("level", .double(42.5))
+        let field = try TCPSimulator(port: 0, units: [1: unit])
+        defer { field.stop() }
+        let site = Site(
+            gateway: GatewayIdentity(id: "g", owner: "o", stateFolder: folder + "/state"),
+            connections: [Connection(name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)))],
+            devices: [
+                Device(id: "tank", profile: "p/q", revision: 1, connection: "c", unit: 1, owner: "o", points: [point])
+            ],
+            publishers: [
+                PublisherSettings(name: "p", brokers: [Endpoint(host: "127.0.0.1", port: broker.port)], clientID: "g")
+            ])
+        let capture = folder + "/capture.jsonl"
+        let subscriber = try Self.subscriber(port: broker.port, capture: capture)
+        defer { kill(subscriber.processIdentifier, SIGKILL) }
+        for _ in 0..<2 { try await Self.run(site, seconds: 2) }
+        try await Task.sleep(for: .milliseconds(300))
+        try Self.verify(capture)
+    }
+
+    static func subscriber(port: Int, capture: String) throws -> Process {
+        FileManager.default.createFile(atPath: capture, contents: nil)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "mosquitto_sub", "-h", "127.0.0.1", "-p", "\(port)", "-q", "1", "-t", "headgate/v1/g/r/#", "-t",
+            "headgate/v1/g/gap/#",
+            "-t", "headgate/v1/g/gap",
+        ]
+        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: capture))
+        try process.run()
+        return process
+    }
+
+    static func run(_ site: Site, seconds: Int) async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            try await Task.sleep(for: .seconds(seconds))
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+    }
+
+    static func verify(_ capture: String) throws {
+        struct Row: Decodable {
+            struct Reading: Decodable {
+                var value: Double?
+                var n: Int
+            }
+            var schema: String
+            var epoch: Int
+            var seq: Int
+            var readings: [Reading]?
+        }
+        let lines = try String(contentsOfFile: capture, encoding: .utf8).split(separator: "\n")
+        let rows = try lines.map { try JSONDecoder().decode(Row.self, from: Data($0.utf8)) }
+        let positions = Set(rows.map(\.seq)).sorted()
+        #expect(positions == Array(1...(positions.last ?? 0)), "every position arrives")
+        #expect(Set(rows.map(\.epoch)) == [1, 2])
+        let readings = rows.flatMap { $0.readings ?? [] }
+        #expect(readings.count > 20)
+        #expect(readings.allSatisfy { $0.value == 42.5 })
+        #expect(rows.contains { $0.schema == "gap/1" }, "the restart is told by a gap record")
+    }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import Synchronization
+
+/// A TCP server on loopback that answers each request with whatever the test says: bytes, silence, the end.
+final class HostilePeer: Sendable {
+    /// What to do about the n-th request (from 0) with these bytes.
+    enum Reaction {
+        case send([UInt8])
+        case dribble([UInt8])
+        case late([UInt8], seconds: Double)
+        case silence
+        case close
+    }
+
+    let port: Int
+    private let listener: Int32
+    private let react: @Sendable (Int, [UInt8]) -> Reaction
+    private let isStopping = Atomic<Bool>(false)
+    private let count = Atomic<Int>(0)
+
+    init(react: @escaping @Sendable (Int, [UInt8]) -> Reaction) throws {
+        self.react = react
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let socket = listener
+        withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                _ = bind(socket, $0, length)
+                _ = listen(socket, 8)
+                _ = getsockname(socket, $0, &length)
+            }
+        }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        Thread { [self] in
+            while !isStopping.load(ordering: .relaxed) {
+                let client = accept(listener, nil, nil)
+                if client < 0 { return }
+                Thread { [self] in serve(client) }.start()
+            }
+        }.start()
+    }
+
+    var requestCount: Int { count.load(ordering: .relaxed) }
+
+    func stop() {
+        isStopping.store(true, ordering: .relaxed)
+        shutdown(listener, Int32(SHUT_RDWR))
+        close(listener)
+    }
+
+    private func serve(_ client: Int32) {
+        defer { close(client) }
+        var chunk = [UInt8](repeating: 0, count: 512)
+        while true {
+            let received = recv(client, &chunk, chunk.count, 0)
+            guard received > 0 else { return }
+            let number = count.add(1, ordering: .relaxed).oldValue
+            switch react(number, Array(chunk[..<received])) {
+            case .send(let bytes): put(bytes, client)
+            case .dribble(let bytes):
+                for byte in bytes {
+                    put([byte], client)
+                    usleep(2000)
+                }
+            case .late(let bytes, let seconds):
+                usleep(UInt32(seconds * 1e6))
+                put(bytes, client)
+            case .silence: break
+            case .close: return
+            }
+        }
+    }
+
+    private func put(_ bytes: [UInt8], _ client: Int32) {
+        _ = send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+    }
+}
+
+/// A right answer to a Modbus TCP read of holding registers: each register holds its own address.
+func rightAnswer(_ request: [UInt8]) -> [UInt8] {
+    let start = Int(request[8]) << 8 | Int(request[9])
+    let count = Int(request[10]) << 8 | Int(request[11])
+    let data = (start..<(start + count)).flatMap { [UInt8($0 >> 8 & 0xFF), UInt8($0 & 0xFF)] }
+    let length = data.count + 3
+    return Array(request[..<4]) + [UInt8(length >> 8), UInt8(length & 0xFF), request[6], request[7], UInt8(data.count)]
+        + data
+}

@@ -1,0 +1,83 @@
+import Engine
+import Foundation
+import Gateway
+import Model
+import MosquittoUplink
+import Testing
+
+/// Against a real Mosquitto on loopback.
+@Suite(.serialized) struct UplinkTests {
+    static func settings(_ port: Int, version: PublisherSettings.ProtocolVersion = .v5) -> PublisherSettings {
+        PublisherSettings(
+            name: "t", brokers: [Endpoint(host: "127.0.0.1", port: port)], version: version,
+            clientID: "test-\(UUID().uuidString.prefix(8))")
+    }
+
+    static let will = OutboundMessage(topic: "t/status", payload: Array("gone".utf8), isRetained: true)
+
+    static func folder() throws -> String {
+        let path = NSTemporaryDirectory() + "/hg-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        return path
+    }
+
+    /// Events until one fits; the time limit of the suite's caller is the only bound.
+    static func wait(_ uplink: MosquittoUplink, until fits: (UplinkEvent) -> Bool) async -> UplinkEvent? {
+        while let events = await uplink.nextEvents() {
+            if let event = events.first(where: fits) { return event }
+        }
+        return nil
+    }
+
+    static func isConnected(_ event: UplinkEvent) -> Bool {
+        if case .connected = event { return true }
+        return false
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: [PublisherSettings.ProtocolVersion.v5, .v311])
+    func publishesAreAcknowledgedByTheirToken(version: PublisherSettings.ProtocolVersion) async throws {
+        let folder = try Self.folder()
+        let broker = try PrivateBroker(folder: folder)
+        defer { broker.stop() }
+        let uplink = try MosquittoUplink(
+            settings: Self.settings(broker.port, version: version), will: Self.will, reconnect: 0.1...0.5)
+        _ = await Self.wait(uplink, until: Self.isConnected)
+        for token in UInt64(1)...200 {
+            try uplink.publish(OutboundMessage(topic: "t/data", payload: Array("x".utf8)), token: token)
+        }
+        var acknowledged: Set<PublishToken> = []
+        while acknowledged.count < 200, let events = await uplink.nextEvents() {
+            for case .outcome(let token, .acknowledged) in events { acknowledged.insert(token) }
+        }
+        #expect(acknowledged == Set(1...200))
+        await uplink.close()
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func nothingIsQueuedWhileTheBrokerIsAway() async throws {
+        let folder = try Self.folder()
+        let broker = try PrivateBroker(folder: folder)
+        let uplink = try MosquittoUplink(settings: Self.settings(broker.port), will: Self.will, reconnect: 0.1...0.5)
+        _ = await Self.wait(uplink, until: Self.isConnected)
+        broker.stop()
+        let event = await Self.wait(uplink) { if case .disconnected = $0 { true } else { false } }
+        #expect(event != nil)
+        #expect(throws: UplinkError.notConnected) {
+            try uplink.publish(OutboundMessage(topic: "t", payload: [1]), token: 1)
+        }
+        await uplink.close()
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aBrokerThatIsNotThereIsSaidInWords() async throws {
+        let uplink = try MosquittoUplink(settings: Self.settings(1), will: Self.will, reconnect: 0.1...0.2)
+        guard case .disconnected(let reason)? = await Self.wait(uplink, until: { _ in true }) else {
+            Issue.record("there is no broker at port 1")
+            return
+        }
+        #expect(reason.contains("refused"), "\(reason)")
+        await uplink.close()
+    }
+}

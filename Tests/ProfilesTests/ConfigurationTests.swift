@@ -1,0 +1,113 @@
+import Foundation
+import Model
+import Profiles
+import Testing
+
+/// Site files and profiles of Tests/Fixtures/configuration: what is said about each is in its expected.txt.
+/// `RECORD_FIXTURES=1` writes them anew, for a person to read the difference.
+@Suite struct ConfigurationTests {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let folder = root.appendingPathComponent("Fixtures/configuration").path
+    static let shipped = root.deletingLastPathComponent().appendingPathComponent("Devices").path
+    static let cases = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+
+    static func load(_ name: String) -> Loaded<Site> {
+        SiteFile.load(path: "\(folder)/\(name)/site.yaml", shippedProfiles: shipped)
+    }
+
+    @Test(arguments: cases)
+    func everyProblemIsSaidWithItsPlace(name: String) throws {
+        let loaded = Self.load(name)
+        let said = loaded.problems.map {
+            $0.description.replacingOccurrences(of: "\(Self.folder)/\(name)/", with: "")
+        }
+        .joined(separator: "\n")
+        let path = "\(Self.folder)/\(name)/expected.txt"
+        if ProcessInfo.processInfo.environment["RECORD_FIXTURES"] == "1" {
+            try (said + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+        }
+        let expected = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(said + "\n" == expected)
+    }
+
+    @Test(arguments: cases.filter { !["clean", "commands-are-not-executed", "address-like-a-reference"].contains($0) })
+    func aBrokenFileGivesAnErrorAndNoSite(name: String) {
+        let loaded = Self.load(name)
+        #expect(loaded.value == nil)
+        #expect(loaded.problems.contains { $0.severity == .error })
+    }
+
+    @Test func thereAreManyBrokenFiles() {
+        #expect(Self.cases.count >= 40)
+    }
+
+    @Test func theCleanFileIsReadCompletely() throws {
+        let site = try #require(Self.load("clean").value)
+        #expect(site.gateway.id == "gw-07")
+        #expect(site.devices[0].points.map(\.every) == [.seconds(1), .seconds(60)])
+        #expect(site.devices[0].labels == [Label(key: "site", value: "dresden")])
+        #expect(site.connections.map(\.timeout) == [.seconds(1), .milliseconds(300)])
+        #expect(site.buffer.maxByteCount == 64 << 20)
+    }
+
+    @Test func aMissingFileAndAFolderAreSaidInWords() {
+        #expect(
+            SiteFile.load(path: "/nonexistent.yaml", shippedProfiles: "").problems[0].message.contains("no such file"))
+        #expect(SiteFile.load(path: "/tmp", shippedProfiles: "").problems[0].message.contains("folder"))
+    }
+
+    @Test func aMegabyteOfAliasesAndBinaryJunkAreRefusedQuickly() throws {
+        let path = NSTemporaryDirectory() + "/headgate-\(UUID().uuidString).yaml"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        for level in 1..<60 {
+            bomb += "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", "))]\n"
+        }
+        bomb += String(repeating: "# a comment to make it large\n", count: 35_000)
+        try bomb.write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(SiteFile.load(path: path, shippedProfiles: "").problems[0].description.contains(":1:5: error: anchors"))
+        try Data((0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 7) }).write(
+            to: URL(fileURLWithPath: path))
+        #expect(SiteFile.load(path: path, shippedProfiles: "").problems[0].message.contains("UTF-8"))
+    }
+
+    @Test func randomTextNeverCrashesTheReader() throws {
+        let path = NSTemporaryDirectory() + "/headgate-\(UUID().uuidString).yaml"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let clean = Array(try String(contentsOfFile: "\(Self.folder)/clean/site.yaml", encoding: .utf8).utf8)
+        var state: UInt64 = 99
+        for _ in 0..<300 {
+            var text = clean
+            for _ in 0..<5 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                text[Int(state >> 33) % text.count] = UInt8(32 + (state >> 20) % 95)
+            }
+            try Data(text).write(to: URL(fileURLWithPath: path))
+            let loaded = SiteFile.load(path: path, shippedProfiles: Self.shipped)
+            #expect(loaded.value != nil || !loaded.problems.isEmpty)
+        }
+    }
+
+    @Test func everyShippedProfileLoadsAndItsGoldenTestsHold() throws {
+        let library = ProfileLibrary(folders: [Self.shipped])
+        #expect(library.files.count >= 8)
+        for (id, _) in library.files {
+            let loaded = library.load(id)
+            let profile = try #require(loaded.value, "\(id): \(loaded.problems)")
+            #expect(profile.goldenFailures().isEmpty, "\(id)")
+            #expect(profile.untestedPoints.isEmpty, "\(id)")
+        }
+    }
+
+    @Test(arguments: [
+        "V", "kW.h", "Cel", "%", "1", "/min", "m3/h", "kV.A", "kvar.h", "10*3", "{pulses}", "mbar", "K/min", "L/s",
+    ])
+    func unitsOfUCUMAreAccepted(code: String) {
+        #expect(UnitOfMeasure.isValid(code))
+    }
+
+    @Test(arguments: ["kWh", "rpm", "°C", "", "kW..h", "foo", "V//A", "kilowatt"])
+    func whatIsNoUnitIsRefused(code: String) {
+        #expect(!UnitOfMeasure.isValid(code))
+    }
+}

@@ -1,0 +1,132 @@
+import Engine
+import GRDB
+import Model
+import Synchronization
+import Testing
+
+@testable import SQLiteJournal
+
+@Suite struct DiskFullTests {
+    /// Lets the file of `journal` grow by no more than `pages`, or again without limit.
+    private func limit(_ journal: SQLiteJournal, toFurther pages: Int64?) async throws {
+        try await journal.database.pool.writeWithoutTransaction { db in
+            let count = try Int64.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            _ = try Int64.fetchOne(db, sql: "PRAGMA max_page_count = \(pages.map { count + $0 } ?? 1_000_000_000)")
+        }
+    }
+
+    @Test func aFullDiskIsSurvivedAndItsLossIsCountedAndTold() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(clock: clock)
+        await journal.append(Sample.floats(100, number: 0))
+        await journal.flush()
+        try await limit(journal, toFurther: 0)
+        let fullSince = clock.utc
+        for number in 1...50 as ClosedRange<UInt64> { await journal.append(Sample.floats(100, number: number)) }
+        await journal.flush()
+        var figures = await journal.figures
+        #expect(figures.fault?.contains("full") == true)
+        #expect(figures.lostReadings == 5000)
+        #expect(figures.next == 2, "a refused row takes no position")
+        #expect(try await journal.read(from: 1, limit: 9).count == 1, "what is stored can still be read")
+
+        clock.advance(.seconds(30))
+        try await limit(journal, toFurther: nil)
+        await journal.append(Sample.floats(100, number: 51))
+        await journal.flush()
+        figures = await journal.figures
+        #expect(figures.fault == nil)
+        let rows = try await journal.everything()
+        #expect(isContiguous(rows))
+        #expect(
+            rows[1].gap == GapRecord(from: fullSince, to: clock.utc, reason: .diskError, count: 5000))
+        #expect(rows[2].number == 51)
+        #expect(rows.count == 3)
+        await journal.close()
+    }
+
+    @Test func aDiskThatIsFullForOneCommitCostsNothing() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(BufferSettings(commitEvery: .milliseconds(100)), clock: clock)
+        let running = Task { await journal.run() }
+        try await limit(journal, toFurther: 0)
+        for number in 0..<50 as Range<UInt64> { await journal.append(Sample.floats(100, number: number)) }
+        await journal.save([PositionInterval(low: 1, high: nil)], for: "plant")
+        var commits = await journal.commits().makeAsyncIterator()
+        await clock.someoneSleeps()
+        clock.advance(.milliseconds(100))
+        #expect(await commits.next() == 1)
+        #expect(await journal.figures.fault != nil)
+        try await limit(journal, toFurther: nil)
+        await clock.someoneSleeps()
+        clock.advance(.milliseconds(100))
+        #expect(await commits.next() == 51)
+        let figures = await journal.figures
+        #expect(figures.fault == nil && figures.lostReadings == 0)
+        running.cancel()
+        await running.value
+        #expect(try await journal.everything().compactMap(\.number) == Array(0..<50))
+        await journal.close()
+        let again = try folder.open()
+        #expect(try await again.pending(for: "plant") == [PositionInterval(low: 1, high: nil)])
+        await again.close()
+    }
+
+    @Test func gapRecordsWaitForTheDiskInsteadOfBeingLost() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open()
+        try await limit(journal, toFurther: 0)
+        let time = UnixTime(milliseconds: 5)
+        let gap = GapRecord(device: "pump", from: time, to: time, reason: .deviceDown, count: 4)
+        for number in 0..<60 as Range<UInt64> { await journal.append(Sample.floats(100, number: number)) }
+        await journal.append(.gap(gap))
+        for _ in 0..<5 { await journal.flush() }
+        #expect(await journal.figures.lostReadings == 6000)
+        try await limit(journal, toFurther: nil)
+        await journal.flush()
+        let gaps = try await journal.everything().compactMap(\.gap)
+        #expect(gaps.map(\.reason) == [.diskError, .deviceDown])
+        #expect(gaps.last == gap)
+        await journal.close()
+    }
+
+    @Test func memoryStaysBoundedWhileTheDiskRefuses() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open()
+        try await limit(journal, toFurther: 0)
+        var most = 0
+        for number in 0..<UInt64(RowGroup.rowLimit * 4) {
+            await journal.append(Sample.numbered(number))
+            most = max(most, journal.state.withLock { $0.group.rows.count })
+        }
+        #expect(most <= RowGroup.rowLimit)
+        try await limit(journal, toFurther: nil)
+        await journal.flush()
+        let figures = await journal.figures
+        let rows = try await journal.everything()
+        #expect(isContiguous(rows))
+        let told = rows.compactMap(\.gap).reduce(0) { $0 + $1.count }
+        #expect(told == figures.lostReadings)
+        #expect(UInt64(rows.compactMap(\.number).count) + told == UInt64(RowGroup.rowLimit * 4))
+        await journal.close()
+    }
+
+    @Test func rowsThatAnotherWriterPutThereAreNotOverwritten() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open()
+        await journal.appendNumbered(0..<3)
+        await journal.flush()
+        try await journal.database.pool.write { db in
+            try db.execute(sql: "INSERT INTO row SELECT 4, epoch, recorded, body FROM row WHERE seq = 1")
+        }
+        await journal.append(Sample.numbered(3))
+        await journal.flush()
+        let rows = try await journal.everything()
+        #expect(rows.map(\.position) == [1, 2, 3, 4, 5])
+        #expect(rows.compactMap(\.number) == [0, 1, 2, 0, 3])
+        #expect(await journal.figures.lostReadings == 0)
+        await journal.close()
+    }
+}

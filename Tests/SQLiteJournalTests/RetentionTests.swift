@@ -1,0 +1,144 @@
+import Engine
+import GRDB
+import Model
+import Synchronization
+import Testing
+
+@testable import SQLiteJournal
+
+@Suite struct RetentionTests {
+    /// Appends `count` polls of 100 floats, ten a commit.
+    private func fill(_ journal: SQLiteJournal, _ numbers: Range<UInt64>) async {
+        for number in numbers {
+            await journal.append(Sample.floats(100, number: number))
+            if number % 10 == 9 { await journal.flush() }
+        }
+        await journal.flush()
+    }
+
+    @Test func theFileStaysBelowItsLimitAndTheOldestGoFirst() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await fill(journal, 0..<10_000)
+        let figures = await journal.figures
+        #expect(figures.byteCount < (1 << 20) * 5 / 4 + (9 << 20), "the log of at most 8 MiB counts too")
+        #expect(folder.byteCount(folder.database) < (1 << 20) * 5 / 4)
+        let rows = try await journal.everything()
+        #expect(rows.first?.position == figures.first && figures.first > 5000)
+        #expect(isContiguous(rows))
+        #expect(rows.last?.number == 9999)
+        #expect(rows.allSatisfy { $0.gap == nil }, "nobody was owed these rows")
+        await journal.close()
+        #expect(folder.byteCount(folder.database) < (1 << 20) * 5 / 4)
+    }
+
+    @Test func manySmallRowsCannotOutrunEviction() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await journal.appendNumbered(0..<200_000)
+        await journal.flush()
+        #expect(folder.byteCount(folder.database) < 3 << 20)
+        await journal.close()
+    }
+
+    @Test func undeliveredRowsThatGoAreToldExactly() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await fill(journal, 0..<1000)
+        // Position 3 and 500 to 599 are owed to one publisher, 550 on to another.
+        await journal.save([.init(low: 3, high: 4), .init(low: 500, high: 600)], for: "plant")
+        await journal.save([.init(low: 550, high: nil)], for: "cloud")
+        await fill(journal, 1000..<8000)
+        let figures = await journal.figures
+        #expect(figures.first > 3000)
+        let rows = try await journal.everything()
+        #expect(isContiguous(rows))
+        let told = try await allGaps(of: journal, folder)
+        #expect(told.allSatisfy { $0.reason == .bufferEvicted && $0.from <= $0.to })
+        let last = try #require(told.last?.positions)
+        #expect(last.upperBound == figures.first - 1, "everything from 500 up to the first row that is left is told")
+        let stillTold = told.filter { ($0.positions?.upperBound ?? 0) >= figures.first - 500 }
+        #expect(!stillTold.isEmpty)
+        for gap in told {
+            let positions = try #require(gap.positions)
+            #expect(positions.lowerBound >= 3 && gap.count <= UInt64(positions.count))
+        }
+        await journal.close()
+    }
+
+    /// The gap records that are still stored.
+    private func allGaps(of journal: SQLiteJournal, _ folder: StateFolder) async throws -> [GapRecord] {
+        try await journal.everything().compactMap(\.gap)
+    }
+
+    @Test func oneEvictionWritesOneRecordOverAllThatIsOwed() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(BufferSettings(maxAge: .seconds(100)), clock: clock)
+        var times: [UnixTime] = []
+        for number in 0..<40 as Range<UInt64> {
+            clock.advance(.seconds(1))
+            times.append(clock.utc)
+            await journal.append(Sample.numbered(number))
+        }
+        await journal.flush()
+        await journal.save([.init(low: 5, high: 8), .init(low: 20, high: nil)], for: "plant")
+        await journal.save([.init(low: 7, high: 9)], for: "cloud")
+        // 30 rows are older than 100 seconds now.
+        clock.advance(.seconds(90.5))
+        for gap in try journal.keepWithinLimits() { journal.committed([gap], readings: 0, toldLoss: false) }
+        let rows = try await journal.everything()
+        #expect(rows.first?.position == 31)
+        #expect(isContiguous(rows))
+        let gap = try #require(rows.last?.gap)
+        #expect(gap.positions == 5...30)
+        #expect(gap.count == 4 + 11, "5 to 8 and 20 to 30")
+        #expect(gap.from == times[4] && gap.to == times[29])
+        #expect(try journal.keepWithinLimits().isEmpty, "told once")
+        await journal.close()
+    }
+
+    @Test func aClockThatWasWrongForAWhileTakesNoOtherRowsWithIt() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(BufferSettings(maxAge: .seconds(1000)), clock: clock)
+        await journal.appendNumbered(0..<10)
+        clock.advance(.seconds(-100_000))
+        await journal.appendNumbered(10..<20)
+        clock.advance(.seconds(100_000))
+        await journal.appendNumbered(20..<30)
+        await journal.flush()
+        #expect(try journal.keepWithinLimits().isEmpty)
+        #expect(await journal.figures.first == 1)
+        await journal.close()
+    }
+
+    @Test func theNewestRowStaysSoThatPositionsGoOn() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(BufferSettings(maxAge: .seconds(10)), clock: clock)
+        await journal.appendNumbered(0..<10)
+        await journal.flush()
+        clock.advance(.seconds(1000))
+        _ = try journal.keepWithinLimits()
+        let killed = try StateFolder(snapshotOf: folder)
+        let next = try killed.open()
+        #expect(await next.next == 12, "ten rows and the restart")
+        await next.close()
+        await journal.close()
+    }
+
+    @Test func overlapsAreUnitedAndClipped() {
+        let intervals: [PositionInterval] = [
+            .init(low: 20, high: nil), .init(low: 3, high: 6), .init(low: 5, high: 8), .init(low: 8, high: 10),
+            .init(low: 12, high: 12),
+        ]
+        #expect(intervals.overlap(with: 4...25) == [4...9, 20...25])
+        #expect(intervals.overlap(with: 10...19).isEmpty)
+        #expect(
+            [PositionInterval(low: 1, high: nil)].removing(5...9) == [
+                .init(low: 1, high: 5), .init(low: 10, high: nil),
+            ])
+        #expect([PositionInterval(low: 6, high: 8)].removing(5...9).isEmpty)
+    }
+}

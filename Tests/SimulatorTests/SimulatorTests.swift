@@ -1,0 +1,96 @@
+import CModbus
+import Foundation
+import Model
+import Simulator
+import Testing
+
+@Suite(.serialized) struct SimulatorTests {
+    static let points = [
+        Point(
+            name: "power", table: .input, protocolAddress: 10, encoding: Encoding(type: .float32), unit: "W",
+            range: NumericRange(low: 100, high: 200)),
+        Point(
+            name: "setpoint", table: .holding, protocolAddress: 3,
+            encoding: Encoding(type: .int16, scale: DecimalNumber(mantissa: 1, exponent: -1)), kind: .setpoint,
+            range: NumericRange(low: 5, high: 12)),
+        Point(name: "running", table: .coil, protocolAddress: 1, encoding: Encoding(type: .bool), kind: .state),
+    ]
+
+    /// libmodbus as the master: reads registers, or gives the errno.
+    static func read(_ context: OpaquePointer, input: Bool, _ start: Int32, _ count: Int) -> Result<
+        [UInt16], POSIXFailure
+    > {
+        var words = [UInt16](repeating: 0, count: count)
+        let length =
+            input
+            ? modbus_read_input_registers(context, start, Int32(count), &words)
+            : modbus_read_registers(context, start, Int32(count), &words)
+        return length == count ? .success(words) : .failure(POSIXFailure(code: errno))
+    }
+
+    struct POSIXFailure: Error, Equatable {
+        var code: Int32
+    }
+
+    @Test func aForeignMasterReadsPlausibleValuesOverTCP() throws {
+        let server = try TCPSimulator(port: 0, units: [1: SimulatedUnit(points: Self.points)])
+        defer { server.stop() }
+        let context = try #require(modbus_new_tcp("127.0.0.1", Int32(server.port)))
+        defer { modbus_free(context) }
+        try #require(modbus_connect(context) == 0)
+        let words = try Self.read(context, input: true, 10, 2).get()
+        guard case .value(let value) = Self.points[0].encoding.decode(words.span) else {
+            Issue.record("no value")
+            return
+        }
+        #expect(NumericRange(low: 100, high: 200).contains(value.number ?? 0))
+        #expect(Self.read(context, input: true, 0, 2) == .failure(POSIXFailure(code: HG_MODBUS_ENOBASE + 2)))
+        #expect(modbus_write_register(context, 3, 75) == 1)
+        #expect(try Self.read(context, input: false, 3, 1).get() == [75])
+        modbus_close(context)
+    }
+
+    @Test func severalUnitsShareAPseudoTerminalAndTheSilentOneIsSilent() throws {
+        let terminal = try PseudoTerminal()
+        let line = SerialLine(
+            path: terminal.slavePath, baud: 115_200, format: SerialFormat(dataBits: 8, parity: .none, stopBits: 1))
+        let units = [
+            UInt8(1): SimulatedUnit(points: Self.points, seed: 1), 2: SimulatedUnit(points: Self.points, seed: 2),
+        ]
+        let server = try SerialSimulator(line: line, descriptor: terminal.master, units: units)
+        defer { terminal.close() }
+        defer { server.stop() }
+        server.faults.set(.silence, unit: 2)
+        let context = try #require(modbus_new_rtu(terminal.slavePath, 115_200, 78, 8, 1))
+        defer { modbus_free(context) }
+        try #require(modbus_connect(context) == 0)
+        modbus_set_response_timeout(context, 0, 200_000)
+        modbus_set_slave(context, 1)
+        #expect(try Self.read(context, input: true, 10, 2).get().count == 2)
+        modbus_set_slave(context, 2)
+        #expect(Self.read(context, input: true, 10, 2) == .failure(POSIXFailure(code: ETIMEDOUT)))
+        server.faults.set(nil, unit: 2)
+        #expect(try Self.read(context, input: true, 10, 2).get().count == 2)
+        modbus_close(context)
+    }
+
+    @Test func faultsAreReadFromText() {
+        #expect(Fault("exception:4") == .exception(4))
+        #expect(Fault("delay:300ms") == .delay(.milliseconds(300)))
+        #expect(Fault("silence") == .silence)
+        #expect(Fault("exception:99") == nil)
+        #expect(Fault("delay:5") == nil)
+    }
+
+    @Test func aHigherSetpointCostsLessPower() {
+        var low = CoolingPlant()
+        var high = CoolingPlant()
+        high.setpoint = 9
+        for _ in 0..<3000 {
+            low.step(seconds: 0.2)
+            high.step(seconds: 0.2)
+        }
+        #expect(high.compressorPower < low.compressorPower * 0.95)
+        #expect(high.supplyTemperature > 8.5)
+    }
+}
