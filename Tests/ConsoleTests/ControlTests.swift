@@ -1,5 +1,6 @@
 import Console
 import Foundation
+import NIOCore
 import NIOPosix
 import Testing
 

@@ -78,7 +78,7 @@ import Testing
     }
 
     static func subscriber(port: Int, capture: String) throws -> Process {
-        FileManager.default.createFile(atPath: capture, contents: nil)
+        _ = FileManager.default.createFile(atPath: capture, contents: nil)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [

@@ -37,6 +37,7 @@ import Testing
         defer { server.stop() }
         let context = try #require(modbus_new_tcp("127.0.0.1", Int32(server.port)))
         defer { modbus_free(context) }
+        modbus_set_slave(context, 1)
         try #require(modbus_connect(context) == 0)
         let words = try Self.read(context, input: true, 10, 2).get()
         guard case .value(let value) = Self.points[0].encoding.decode(words.span) else {

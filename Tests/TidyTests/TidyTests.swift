@@ -77,8 +77,8 @@ import Testing
         let known: Set<String> = ["Gateway/Assembly.swift"]
         for file in Self.sources where !known.contains(file.path) {
             for (index, line) in file.lines.enumerated() {
-                let text = Self.code(line).replacingOccurrences(of: "addTask {", with: "")
-                if text.contains("Task {") || text.contains("Task.detached") {
+                let text = Self.code(line)
+                if text.replacingOccurrences(of: "addTask {", with: "").contains("Task {") || text.contains("Task.detached") {
                     Issue.record("\(file.path):\(index + 1) starts a task without a parent")
                 }
             }

@@ -1,11 +1,12 @@
 import Foundation
 import Yams
 
-/// A YAML file, read with bounds: size, depth of nesting, no anchors (an alias bomb is small to write and endless to read).
+/// A YAML file, read with bounds: size, depth of nesting, number of values.
 struct YAMLFile {
     /// A site of thousands of devices is far below.
     static let byteLimit = 4 << 20
     static let depthLimit = 32
+    static let nodeLimit = 500_000
 
     let path: String
     let root: Node
@@ -28,9 +29,11 @@ struct YAMLFile {
             problems.error(start, "not readable as YAML: \(error)")
             return nil
         }
-        if let place = Self.anchor(in: root, path: path, depth: 0) {
+        var budget = Self.nodeLimit
+        if let place = Self.excess(in: root, path: path, depth: 0, &budget) {
             problems.error(
-                place, "anchors, aliases and nesting deeper than \(Self.depthLimit) are not allowed; write it out")
+                place,
+                "more than \(Self.nodeLimit) values or \(Self.depthLimit) levels, aliases counted as often as they are used; no site is")
             return nil
         }
     }
@@ -62,22 +65,20 @@ struct YAMLFile {
         return text
     }
 
-    private static func anchor(in node: Node, path: String, depth: Int) -> Place? {
-        if node.anchor != nil || depth > depthLimit { return Place(node.mark, in: path) }
+    /// Where the bounds are exceeded, nil when they are kept. An alias counts each time: what is small to write must not be
+    /// endless to read.
+    private static func excess(in node: Node, path: String, depth: Int, _ budget: inout Int) -> Place? {
+        budget -= 1
+        if budget < 0 || depth > depthLimit { return Place(node.mark, in: path) }
         switch node {
-        case .scalar: return nil
-        case .alias: return Place(node.mark, in: path)
+        case .scalar, .alias: return nil
         case .sequence(let items):
             for item in items {
-                if let place = anchor(in: item, path: path, depth: depth + 1) { return place }
+                if let place = excess(in: item, path: path, depth: depth + 1, &budget) { return place }
             }
         case .mapping(let pairs):
-            for (key, value) in pairs {
-                if let place = anchor(in: key, path: path, depth: depth + 1)
-                    ?? anchor(in: value, path: path, depth: depth + 1)
-                {
-                    return place
-                }
+            for (_, value) in pairs {
+                if let place = excess(in: value, path: path, depth: depth + 1, &budget) { return place }
             }
         }
         return nil
