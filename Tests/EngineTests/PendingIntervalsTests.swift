@@ -23,7 +23,7 @@ import Testing
         Set(intervals.flatMap { Array($0.low..<($0.high ?? live)) })
     }
 
-    @Test(arguments: 0..<200)
+    @Test(arguments: 0..<60)
     func anySequenceOfEventsAgreesWithSetsOfPositions(seed: Int) {
         var random = SeededGenerator(UInt64(seed))
         var pending = PendingIntervals(live: 1)
