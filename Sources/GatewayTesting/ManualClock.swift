@@ -2,81 +2,121 @@ import Engine
 package import Model
 import Synchronization
 
-/// Virtual time: it moves only when a test says so, and sleepers wake in the order of their deadlines.
+/// Time that passes only when a test says so. Whoever sleeps is woken in the order of the deadlines, one after the other,
+/// each at exactly its moment.
 package final class ManualClock: Timekeeper {
     private struct Sleeper {
+        var id: UInt64
         var deadline: Duration
-        var order: Int
         var continuation: CheckedContinuation<Void, any Error>
     }
 
     private struct State {
-        var now = Duration.zero
-        var sleepers: [Int: Sleeper] = [:]
-        var next = 0
-        var expected = 0
+        var uptime: Duration
+        var nextID: UInt64 = 0
+        var sleepers: [Sleeper] = []
+        var cancelled: Set<UInt64> = []
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+
+        mutating func takeSatisfiedWatchers() -> [CheckedContinuation<Void, Never>] {
+            let satisfied = watchers.filter { $0.count <= sleepers.count }
+            watchers.removeAll { $0.count <= sleepers.count }
+            return satisfied.map(\.continuation)
+        }
     }
 
-    private let state = Mutex(State())
-    private let start: UnixTime
+    private let state: Mutex<State>
+    private let epoch: UnixTime
 
-    package init(start: UnixTime = UnixTime(milliseconds: 1_795_000_000_000)) {
-        self.start = start
+    /// - Parameters:
+    ///   - uptime: the monotonic time at which the clock stands.
+    ///   - utc: UTC at uptime zero.
+    package init(uptime: Duration = .seconds(100), utc: UnixTime = UnixTime(milliseconds: 1_795_218_000_000)) {
+        state = Mutex(State(uptime: uptime))
+        epoch = utc
     }
 
-    package var uptime: Duration { state.withLock { $0.now } }
-    package var utc: UnixTime { start + uptime }
+    package var uptime: Duration { state.withLock { $0.uptime } }
+    package var utc: UnixTime { epoch + uptime }
 
     package func sleep(until deadline: Duration) async throws {
         let id = state.withLock { state in
-            state.next += 1
-            return state.next
+            state.nextID += 1
+            return state.nextID
         }
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let isDue = state.withLock { state in
-                    if state.now >= deadline || Task.isCancelled { return true }
-                    state.sleepers[id] = Sleeper(deadline: deadline, order: id, continuation: continuation)
-                    return false
-                }
-                if isDue { continuation.resume() }
+            try await withCheckedThrowingContinuation {
+                register(Sleeper(id: id, deadline: deadline, continuation: $0))
             }
         } onCancel: {
-            state.withLock { $0.sleepers.removeValue(forKey: id) }?.continuation.resume(throwing: CancellationError())
+            cancel(id)
         }
-        try Task.checkCancellation()
     }
 
-    /// Moves time forward, stopping at each sleeper's deadline and letting everything run that it wakes.
-    package func advance(by duration: Duration) async {
-        let end = uptime + duration
-        await settle()
-        while let due = wakeNext(until: end) {
-            due.resume()
-            await settle()
-        }
-        state.withLock { $0.now = end }
-        await settle()
+    /// Lets `duration` pass. Before each step it waits until `sleepers` tasks sleep, so that whoever was woken has done its
+    /// work and sleeps again.
+    package func advance(by duration: Duration, sleepers: Int = 1) async {
+        await advance(to: uptime + duration, sleepers: sleepers)
     }
 
-    private func wakeNext(until end: Duration) -> CheckedContinuation<Void, any Error>? {
+    /// Lets time pass until ``uptime`` is `target`, see ``advance(by:sleepers:)``.
+    package func advance(to target: Duration, sleepers: Int = 1) async {
+        while true {
+            await waitForSleepers(sleepers)
+            guard let sleeper = takeNext(until: target) else { break }
+            sleeper.continuation.resume()
+        }
+        state.withLock { $0.uptime = max($0.uptime, target) }
+    }
+
+    /// Returns once at least `count` tasks sleep.
+    package func waitForSleepers(_ count: Int) async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isSatisfied = state.withLock { state in
+                if state.sleepers.count >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isSatisfied { continuation.resume() }
+        }
+    }
+
+    private func takeNext(until target: Duration) -> Sleeper? {
         state.withLock { state in
-            let due = state.sleepers.min { ($0.value.deadline, $0.value.order) < ($1.value.deadline, $1.value.order) }
-            guard let due, due.value.deadline <= end else { return nil }
-            state.now = max(state.now, due.value.deadline)
-            return state.sleepers.removeValue(forKey: due.key)?.continuation
+            let due = state.sleepers.indices.filter { state.sleepers[$0].deadline <= target }
+            let first = due.min {
+                (state.sleepers[$0].deadline, state.sleepers[$0].id)
+                    < (state.sleepers[$1].deadline, state.sleepers[$1].id)
+            }
+            guard let first else { return nil }
+            state.uptime = max(state.uptime, state.sleepers[first].deadline)
+            return state.sleepers.remove(at: first)
         }
     }
 
-    /// Waits until everything under test sleeps again.
-    private func settle() async {
-        let limit = ContinuousClock.now + .seconds(5)
-        while state.withLock({ $0.sleepers.count < $0.expected }), ContinuousClock.now < limit { await Task.yield() }
-        for _ in 0..<20 { await Task.yield() }
+    private func register(_ sleeper: Sleeper) {
+        enum Answer { case sleeps([CheckedContinuation<Void, Never>]), isDue, isCancelled }
+        let answer: Answer = state.withLock { state in
+            if state.cancelled.remove(sleeper.id) != nil { return .isCancelled }
+            if sleeper.deadline <= state.uptime { return .isDue }
+            state.sleepers.append(sleeper)
+            return .sleeps(state.takeSatisfiedWatchers())
+        }
+        switch answer {
+        case .sleeps(let watchers): for watcher in watchers { watcher.resume() }
+        case .isDue: sleeper.continuation.resume()
+        case .isCancelled: sleeper.continuation.resume(throwing: CancellationError())
+        }
     }
 
-    /// How many tasks sleep when nothing is left to do at a moment.
-    package func expectSleepers(_ count: Int) {
-        state.withLock { $0.expected = count }
+    private func cancel(_ id: UInt64) {
+        let sleeper: Sleeper? = state.withLock { state in
+            guard let index = state.sleepers.firstIndex(where: { $0.id == id }) else {
+                state.cancelled.insert(id)
+                return nil
+            }
+            return state.sleepers.remove(at: index)
+        }
+        sleeper?.continuation.resume(throwing: CancellationError())
     }
 }

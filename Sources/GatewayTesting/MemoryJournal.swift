@@ -2,61 +2,73 @@ package import Engine
 package import Model
 import Synchronization
 
-/// A journal in memory that commits at once: the simplest thing that keeps the contract.
+/// A journal that lives as long as the test: every row is committed as soon as it is appended.
 package final class MemoryJournal: Journal {
     private struct State {
-        var entries: [JournalEntry] = []
         var first: Position = 1
+        var rows: [JournalEntry] = []
         var layouts: [DeviceLayout] = []
         var pending: [String: [PositionInterval]] = [:]
+        var readings: UInt64 = 0
         var listeners: [AsyncStream<Position>.Continuation] = []
+
+        var next: Position { first + Position(rows.count) }
     }
 
-    package let epoch: UInt32 = 1
+    package let epoch: UInt32
     private let state = Mutex(State())
 
-    package init() {}
+    package init(epoch: UInt32 = 1) {
+        self.epoch = epoch
+    }
+
+    /// Everything that is stored.
+    package var entries: [JournalEntry] { state.withLock { $0.rows } }
 
     package func register(_ layout: DeviceLayout) async throws(JournalError) -> LayoutID {
         state.withLock { state in
-            if let known = state.layouts.firstIndex(of: layout) { return LayoutID(known) }
+            if let known = state.layouts.firstIndex(of: layout) { return LayoutID(known + 1) }
             state.layouts.append(layout)
-            return LayoutID(state.layouts.count - 1)
+            return LayoutID(state.layouts.count)
         }
     }
 
     package func layout(_ id: LayoutID) async throws(JournalError) -> DeviceLayout {
-        let layout = state.withLock { $0.layouts.indices.contains(Int(id)) ? $0.layouts[Int(id)] : nil }
-        guard let layout else { throw .storage("no layout \(id)") }
+        let layout = state.withLock { $0.layouts.indices.contains(Int(id) - 1) ? $0.layouts[Int(id) - 1] : nil }
+        guard let layout else { throw .unusable("no layout has the number \(id)") }
         return layout
     }
 
     package func append(_ body: JournalEntry.Body) async {
-        let (listeners, next) = state.withLock { state in
-            let position = state.first + UInt64(state.entries.count)
-            state.entries.append(JournalEntry(position: position, epoch: epoch, body: body))
-            return (state.listeners, position + 1)
+        let (next, listeners) = state.withLock { state in
+            state.rows.append(JournalEntry(position: state.next, epoch: epoch, body: body))
+            if case .readings(let batch) = body { state.readings += UInt64(batch.count) }
+            return (state.next, state.listeners)
         }
         for listener in listeners { listener.yield(next) }
+    }
+
+    /// Removes everything below `first`, as a full journal does, and tells it by a gap record.
+    package func evict(below first: Position, at now: UnixTime) async {
+        let lost: ClosedRange<Position>? = state.withLock { state in
+            let count = Int(min(first, state.next) - min(first, state.first))
+            guard count > 0 else { return nil }
+            defer { state.first += Position(count) }
+            state.rows.removeFirst(count)
+            return state.first...(state.first + Position(count) - 1)
+        }
+        guard let lost else { return }
+        let gap = GapRecord(positions: lost, from: now, to: now, reason: .bufferEvicted, count: UInt64(lost.count))
+        await append(.gap(gap))
     }
 
     package func flush() async {}
 
     package func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] {
-        state.withLock { Array($0.entries.filter { $0.position >= position }.prefix(limit)) }
+        state.withLock { state in Array(state.rows.drop { $0.position < position }.prefix(limit)) }
     }
 
-    /// Forgets everything below `first`, as retention does.
-    package func evict(below first: Position) {
-        state.withLock { state in
-            state.entries.removeAll { $0.position < first }
-            state.first = first
-        }
-    }
-
-    package var next: Position {
-        get async { state.withLock { $0.first + UInt64($0.entries.count) } }
-    }
+    package var next: Position { get async { state.withLock { $0.next } } }
 
     package func commits() async -> AsyncStream<Position> {
         let (stream, continuation) = AsyncStream.makeStream(of: Position.self, bufferingPolicy: .bufferingNewest(1))
@@ -75,11 +87,10 @@ package final class MemoryJournal: Journal {
     package var figures: JournalFigures {
         get async {
             state.withLock { state in
-                JournalFigures(first: state.first, next: state.first + UInt64(state.entries.count), byteCount: 0)
+                JournalFigures(
+                    first: state.first, next: state.next, byteCount: 0, readings: state.readings,
+                    commits: UInt64(state.rows.count))
             }
         }
     }
-
-    /// Everything appended, in order.
-    package var bodies: [JournalEntry.Body] { state.withLock { $0.entries.map(\.body) } }
 }

@@ -3,44 +3,81 @@ package import Engine
 package import Model
 import Synchronization
 
-/// A bus whose units answer as a test says; it remembers who was asked when. A time-out takes its virtual time.
+/// A serial executor on a dispatch queue of its own.
+package final class QueueExecutor: SerialExecutor {
+    private let queue = DispatchQueue(label: "headgate.testing.bus")
+
+    package init() {}
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    }
+}
+
+/// A bus whose units answer what the test wrote down, in virtual time, and that keeps the list of all requests.
 package final class ScriptedBus: Bus {
+    /// A request and the virtual moment at which it was sent.
     package struct Request: Hashable, Sendable {
+        package var time: Duration
         package var unit: UInt8
         package var span: RegisterSpan
-        package var time: Duration
+    }
+
+    /// What a unit answers to a span.
+    package typealias Script = @Sendable (RegisterSpan) -> Result<[UInt16], BusError>
+
+    private struct State {
+        var scripts: [UInt8: Script] = [:]
+        var requests: [Request] = []
+        var closings = 0
     }
 
     package let executor: any SerialExecutor = QueueExecutor()
     private let clock: ManualClock
-    private let answer: @Sendable (UInt8, RegisterSpan) -> Result<[UInt16], BusError>
-    private let log = Mutex<[Request]>([])
+    private let replyTime: Duration
+    private let state = Mutex(State())
 
-    package init(
-        clock: ManualClock, answer: @escaping @Sendable (UInt8, RegisterSpan) -> Result<[UInt16], BusError>
-    ) {
+    /// - Parameter replyTime: what every answer takes; a missing one takes the whole time-out.
+    package init(clock: ManualClock, replyTime: Duration = .milliseconds(10)) {
         self.clock = clock
-        self.answer = answer
+        self.replyTime = replyTime
     }
 
-    package var requests: [Request] { log.withLock { $0 } }
+    package var requests: [Request] { state.withLock { $0.requests } }
+    package var closings: Int { state.withLock { $0.closings } }
+
+    package func forgetRequests() {
+        state.withLock { $0.requests = [] }
+    }
+
+    /// From now on `unit` answers what `script` says; a unit without a script does not answer.
+    package func script(_ unit: UInt8, _ script: @escaping Script) {
+        state.withLock { $0.scripts[unit] = script }
+    }
+
+    /// From now on every register of `unit` holds `word`.
+    package func answer(_ unit: UInt8, with word: UInt16) {
+        script(unit) { .success(Array(repeating: word, count: $0.registerCount)) }
+    }
+
+    /// From now on `unit` fails in this way.
+    package func fail(_ unit: UInt8, _ error: BusError) {
+        script(unit) { _ in .failure(error) }
+    }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
-        log.withLock { $0.append(Request(unit: unit, span: span, time: clock.uptime)) }
-        let result = answer(unit, span)
-        if case .failure(.noResponse) = result { try? await clock.sleep(until: clock.uptime + timeout) }
+        let sent = clock.uptime
+        let script = state.withLock { state in
+            state.requests.append(Request(time: sent, unit: unit, span: span))
+            return state.scripts[unit]
+        }
+        let result = script?(span) ?? .failure(.noResponse)
+        try? await clock.sleep(until: sent + (result == .failure(.noResponse) ? timeout : replyTime))
         return try result.get()
     }
 
-    package func close() async {}
-}
-
-/// A serial executor on a dispatch queue.
-private final class QueueExecutor: SerialExecutor {
-    private let queue = DispatchQueue(label: "scripted bus")
-
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    package func close() async {
+        state.withLock { $0.closings += 1 }
     }
 }

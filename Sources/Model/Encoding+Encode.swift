@@ -37,8 +37,8 @@ extension Encoding {
         case .bcd32: return try bcd(rawInteger(value), digits: 8)
         case .sm16: return try signMagnitude(rawInteger(value), signBit: 15)
         case .sm32: return try signMagnitude(rawInteger(value), signBit: 31)
-        case .offset16: return UInt64(try exactly(rawInteger(value) + 0x8000) as UInt16)
-        case .offset32: return UInt64(try exactly(rawInteger(value) + 0x8000_0000) as UInt32)
+        case .offset16: return try offsetBinary(rawInteger(value), zero: 0x8000)
+        case .offset32: return try offsetBinary(rawInteger(value), zero: 0x8000_0000)
         case .mod10k, .string, .datetime: throw .wrongKind
         }
     }
@@ -82,6 +82,11 @@ extension Encoding {
         return number.magnitude | (number < 0 ? 1 << signBit : 0)
     }
 
+    private func offsetBinary(_ number: Int64, zero: Int64) throws(EncodingError) -> UInt64 {
+        guard (-zero..<zero).contains(number) else { throw .outOfRange }
+        return UInt64(number + zero)
+    }
+
     private func bcd(_ number: Int64, digits: Int) throws(EncodingError) -> UInt64 {
         var rest = number
         var raw: UInt64 = 0
@@ -111,17 +116,28 @@ extension Encoding {
 extension UnixTime {
     /// Reads `2026-11-20T23:41:07Z` and `2026-11-20T23:41:07.105Z`, UTC only; nil for everything else.
     package init?(rfc3339 text: String) {
-        let parts = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).map { Int(Substring($0)) }
-        guard text.hasSuffix("Z"), text.utf8.count >= 20, parts.count == 6 || parts.count == 7 else { return nil }
-        let fields = parts.compactMap { $0 }
-        guard fields.count == parts.count else { return nil }
+        guard Self.isRFC3339(Array(text.utf8)) else { return nil }
+        let fields = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).compactMap { Int(Substring($0)) }
         let civil = CivilTime(
             year: fields[0], month: fields[1], day: fields[2], hour: fields[3], minute: fields[4], second: fields[5])
         guard civil.isValid else { return nil }
         self.init(civil)
         guard fields.count == 7 else { return }
-        let digits = text.utf8.count - 21
-        guard (1...6).contains(digits) else { return nil }
-        microseconds += Int64(fields[6]) * [100_000, 10_000, 1000, 100, 10, 1][digits - 1]
+        microseconds += Int64(fields[6]) * [100_000, 10_000, 1000, 100, 10, 1][text.utf8.count - 22]
+    }
+
+    /// Whether `text` has a digit, sign or letter where RFC 3339 wants one, with no more than six fractional digits.
+    private static func isRFC3339(_ text: [UInt8]) -> Bool {
+        let digit = UInt8(ascii: "0")
+        let pattern = Array("0000-00-00T00:00:00".utf8)
+        let fraction = text.dropFirst(pattern.count).dropLast()
+        guard text.count >= 20, text.last == UInt8(ascii: "Z") else { return false }
+        func matches(_ byte: UInt8, _ wanted: UInt8) -> Bool {
+            wanted == digit ? (digit...digit + 9).contains(byte) : byte == wanted
+        }
+        guard zip(text, pattern).allSatisfy({ matches($0, $1) }) else { return false }
+        guard let point = fraction.first else { return true }
+        return point == UInt8(ascii: ".") && (2...7).contains(fraction.count)
+            && fraction.dropFirst().allSatisfy { matches($0, digit) }
     }
 }

@@ -102,12 +102,13 @@ extension Int64 {
 }
 
 extension [UInt8] {
-    /// Appends `number` in decimal with leading zeros up to `width` digits; a larger number loses its upper digits.
+    /// Appends `number` in decimal with leading zeros up to `width` digits; a larger number loses its upper digits
+    /// and a negative one its sign.
     package mutating func appendDigits(_ number: Int, width: Int) {
-        var divisor = 1
+        var divisor: UInt = 1
         for _ in 1..<width { divisor *= 10 }
         while divisor > 0 {
-            append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
+            append(UInt8(ascii: "0") + UInt8(number.magnitude / divisor % 10))
             divisor /= 10
         }
     }

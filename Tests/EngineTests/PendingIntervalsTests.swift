@@ -1,100 +1,130 @@
 import Engine
+import GatewayTesting
 import Testing
 
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return state ^ (state >> 29)
-    }
-}
-
 @Suite struct PendingIntervalsTests {
-    @Test func whatIsSentIsOwedUntilItIsAcknowledged() {
-        var pending = PendingIntervals(live: 5)
-        pending.sentLive(5)
-        pending.sentLive(6)
-        let first = pending.acknowledged(5)
-        let second = pending.acknowledged(5)
-        #expect(first && !second)
-        #expect(pending.unacknowledged == [PositionInterval(low: 6, high: 7), PositionInterval(low: 7, high: nil)])
-    }
+    /// The same thing as sets of positions.
+    struct NaiveModel {
+        var live: Position = 1
+        var backlog: Set<Position> = []
+        var inFlight: Set<Position> = []
 
-    @Test func anOutageLeavesAClosedIntervalBehind() {
-        var pending = PendingIntervals(live: 1)
-        pending.sentLive(1)
-        pending.disconnected()
-        pending.connected(next: 10)
-        #expect(pending.live == 10)
-        #expect(pending.nextBacklog == 1)
-        #expect(pending.backlogCount == 9)
-        #expect(pending.inFlightCount == 0)
-    }
+        var unacknowledged: Set<Position> { backlog.union(inFlight) }
 
-    @Test func aRestartTurnsEverythingStoredIntoBacklog() {
-        let stored = [PositionInterval(low: 3, high: 5), PositionInterval(low: 8, high: nil)]
-        let pending = PendingIntervals(restoring: stored, next: 20)
-        #expect(pending.live == 20)
-        #expect(pending.backlogCount == 2 + 12)
-        #expect(pending.unacknowledged.map(\.low) == [3, 8, 20])
-    }
-
-    @Test func refusedRowsAreSentAgain() {
-        var pending = PendingIntervals(live: 1)
-        pending.sentLive(1)
-        pending.refused(1)
-        #expect(pending.nextBacklog == 1)
-    }
-
-    @Test func evictionTellsWhatWasNotDelivered() {
-        var pending = PendingIntervals(live: 1)
-        for position in 1...4 { pending.sentLive(UInt64(position)) }
-        pending.acknowledged(2)
-        pending.disconnected()
-        let lost = pending.evicted(below: 4)
-        #expect(lost == [1...1, 3...3])
-        #expect(pending.nextBacklog == 4)
-    }
-
-    @Test(arguments: 0..<40)
-    func nothingIsLostOrOwedTwiceUnderRandomEvents(seed: Int) {
-        var generator = SeededGenerator(state: UInt64(seed) &* 7919 &+ 1)
-        var pending = PendingIntervals(live: 1)
-        var owed: Set<Position> = []
-        var flying: Set<Position> = []
-        var next: Position = 1
-        for _ in 0..<600 {
-            switch Int.random(in: 0..<9, using: &generator) {
-            case 0, 1:
-                owed.insert(next)
-                next += 1
-            case 2, 3:
-                guard pending.live < next else { continue }
-                flying.insert(pending.live)
-                pending.sentLive(pending.live)
-            case 4:
-                guard let position = pending.nextBacklog else { continue }
-                flying.insert(position)
-                pending.sentBacklog(position)
-            case 5:
-                guard let position = flying.randomElement(using: &generator) else { continue }
-                flying.remove(position)
-                owed.remove(position)
-                pending.acknowledged(position)
-            case 6:
-                guard let position = flying.randomElement(using: &generator) else { continue }
-                flying.remove(position)
-                pending.refused(position)
-            case 7:
-                flying = []
-                pending.disconnected()
-                pending.connected(next: next)
-            default: pending = PendingIntervals(restoring: pending.unacknowledged, next: next); flying = []
+        mutating func skipLive(to next: Position) {
+            while live < next {
+                backlog.insert(live)
+                live += 1
             }
-            let claimed = pending.unacknowledged.flatMap { Array($0.low..<max($0.low, $0.high ?? next)) }
-            #expect(claimed.count == Set(claimed).count)
-            #expect(Set(claimed) == owed, "seed \(seed)")
         }
+    }
+
+    static func positions(_ intervals: [PositionInterval], below live: Position) -> Set<Position> {
+        Set(intervals.flatMap { Array($0.low..<($0.high ?? live)) })
+    }
+
+    @Test(arguments: 0..<60)
+    func anySequenceOfEventsAgreesWithSetsOfPositions(seed: Int) {
+        var random = SeededGenerator(UInt64(seed))
+        var pending = PendingIntervals(live: 1)
+        var model = NaiveModel()
+        for step in 0..<300 {
+            change(&pending, &model, &random)
+            #expect(pending.live == model.live, "step \(step)")
+            #expect(pending.backlogCount == UInt64(model.backlog.count), "step \(step)")
+            #expect(pending.nextBacklog == model.backlog.min(), "step \(step)")
+            #expect(pending.inFlightCount == model.inFlight.count, "step \(step)")
+            let stored = pending.unacknowledged
+            #expect(stored.last == PositionInterval(low: pending.live, high: nil))
+            #expect(Self.positions(stored, below: pending.live) == model.unacknowledged, "step \(step)")
+            #expect(stored.allSatisfy { !$0.isEmpty })
+            #expect(zip(stored, stored.dropFirst().dropLast()).allSatisfy { ($0.high ?? 0) < $1.low })
+        }
+    }
+
+    private func change(
+        _ pending: inout PendingIntervals, _ model: inout NaiveModel, _ random: inout SeededGenerator
+    ) {
+        switch Int.random(in: 0..<9, using: &random) {
+        case 0, 1:
+            pending.sentLive(pending.live)
+            model.inFlight.insert(model.live)
+            model.live += 1
+        case 2:
+            guard let position = pending.nextBacklog else { return }
+            pending.sentBacklog(position)
+            model.backlog.remove(position)
+            model.inFlight.insert(position)
+        case 3, 4:
+            let position = model.inFlight.sorted().randomElement(using: &random) ?? 7
+            #expect(pending.acknowledged(position) == (model.inFlight.remove(position) != nil))
+        case 5:
+            let position = model.inFlight.sorted().randomElement(using: &random) ?? 7
+            pending.refused(position)
+            if model.inFlight.remove(position) != nil { model.backlog.insert(position) }
+        case 6:
+            pending.disconnected()
+            model.backlog.formUnion(model.inFlight)
+            model.inFlight = []
+        case 7:
+            let next = model.live + UInt64.random(in: 0..<4, using: &random)
+            pending.connected(next: next)
+            model.skipLive(to: next)
+        default: changeAsAnOperator(&pending, &model, &random)
+        }
+    }
+
+    private func changeAsAnOperator(
+        _ pending: inout PendingIntervals, _ model: inout NaiveModel, _ random: inout SeededGenerator
+    ) {
+        let low = UInt64.random(in: 0...model.live, using: &random)
+        if Bool.random(using: &random) {
+            let high = low + UInt64.random(in: 0..<5, using: &random)
+            pending.replay(low...high)
+            model.backlog.formUnion((low...high).filter { $0 < model.live })
+        } else {
+            let first = low / 2
+            let lost = pending.evicted(below: first)
+            let gone = model.backlog.filter { $0 < first }
+            #expect(Set(lost.flatMap { Array($0) }) == gone)
+            model.backlog.subtract(gone)
+            model.skipLive(to: first)
+        }
+    }
+
+    @Test func aStoredStateComesBackWithEverythingAfterItAsBacklog() {
+        var pending = PendingIntervals(live: 10)
+        pending.sentLive(10)
+        pending.sentLive(11)
+        pending.sentLive(12)
+        pending.acknowledged(11)
+        let restored = PendingIntervals(restoring: pending.unacknowledged, next: 20)
+        #expect(restored.live == 20)
+        #expect(restored.nextBacklog == 10)
+        #expect(restored.backlogCount == 9)
+        #expect(restored.inFlightCount == 0)
+    }
+
+    @Test func aStateFromAJournalThatLostItsTailDoesNotReachBeyondItsEnd() {
+        let stored = [PositionInterval(low: 3, high: 8), PositionInterval(low: 30, high: nil)]
+        let restored = PendingIntervals(restoring: stored, next: 5)
+        #expect(restored.live == 5)
+        #expect(restored.backlogCount == 2)
+    }
+
+    @Test func aReplayUpToTheLargestPositionEndsAtWhatIsStored() {
+        var pending = PendingIntervals(live: 10)
+        pending.replay(5...UInt64.max)
+        #expect(pending.nextBacklog == 5)
+        #expect(pending.backlogCount == 5)
+    }
+
+    @Test func onlyTheBacklogCountsAsReplay() {
+        var pending = PendingIntervals(live: 1)
+        pending.connected(next: 3)
+        pending.sentBacklog(1)
+        pending.sentLive(3)
+        #expect(pending.inFlightCount == 2)
+        #expect(pending.replayInFlightCount == 1)
     }
 }

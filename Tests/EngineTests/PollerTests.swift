@@ -1,91 +1,249 @@
-import Engine
 import GatewayTesting
 import Model
-import Synchronization
 import Testing
 
-@Suite struct PollerTests {
-    static func device(_ id: String, unit: UInt8) -> PolledDevice {
-        let point = Point(
-            name: "value", table: .holding, protocolAddress: 0, encoding: Encoding(type: .uint16), every: .seconds(1))
-        let device = Device(
-            id: id, profile: "a/b", revision: 1, connection: "c", unit: unit, owner: "o", points: [point])
-        return PolledDevice(device: device, layout: LayoutID(unit), cost: .tcp)
+@testable import Engine
+
+/// A poller over a scripted bus, in virtual time.
+struct PollerRig {
+    let clock = ManualClock()
+    let journal = MemoryJournal()
+    let board = StatusBoard()
+    let bus: ScriptedBus
+    let start: Duration
+    let poller: Poller
+
+    /// - Parameter devices: points of each device; units count from 1, names are `d1`, `d2` and so on.
+    init(_ devices: [[Point]], limits: DeviceLimits = DeviceLimits()) {
+        let bus = ScriptedBus(clock: clock)
+        self.bus = bus
+        start = clock.uptime
+        let connection = Connection(name: "bus", channel: .tcp(Endpoint(host: "plc", port: 502)), timeout: .seconds(1))
+        let polled = devices.enumerated().map { index, points in
+            let device = Device(
+                id: "d\(index + 1)", profile: "test/device", revision: 1, connection: "bus", unit: UInt8(index + 1),
+                owner: "us", limits: limits, points: points)
+            bus.answer(UInt8(index + 1), with: 7)
+            return PolledDevice(device: device, layout: LayoutID(index + 1), cost: .tcp)
+        }
+        poller = Poller(
+            connection: connection, devices: polled, bus: bus, journal: journal, clock: clock, board: board, phase: 0)
     }
 
-    static func poller(_ bus: ScriptedBus, _ journal: MemoryJournal, _ clock: ManualClock, units: [UInt8]) -> Poller {
-        let connection = Connection(
-            name: "c", channel: .serial(SerialLine(path: "/dev/x", baud: 19_200)), timeout: .milliseconds(300))
-        return Poller(
-            connection: connection, devices: units.map { device("d\($0)", unit: $0) }, bus: bus, journal: journal,
-            clock: clock, board: StatusBoard(), phase: 0)
-    }
-
-    static func batches(_ journal: MemoryJournal, _ unit: UInt8) -> [ReadingBatch] {
-        journal.bodies.compactMap {
-            if case .readings(let batch) = $0, batch.layout == LayoutID(unit) { batch } else { nil }
+    /// Polls while `body` moves time, then stops.
+    func run(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [poller] in await poller.run() }
+            try await body()
+            await clock.waitForSleepers(1)
+            group.cancelAll()
         }
     }
 
-    @Test func aSilentUnitIsBadInEveryReadingAndTheOthersKeepTheirPeriod() async {
-        let clock = ManualClock()
-        let journal = MemoryJournal()
-        let isBack = Atomic<Bool>(false)
-        let returns = { @Sendable in isBack.load(ordering: .relaxed) }
-        let bus = ScriptedBus(clock: clock) { unit, _ in unit == 2 && !returns() ? .failure(.noResponse) : .success([7])
+    func batches(of device: Int) -> [ReadingBatch] {
+        journal.entries.compactMap { entry in
+            guard case .readings(let batch) = entry.body, batch.layout == LayoutID(device) else { return nil }
+            return batch
         }
-        let poller = Self.poller(bus, journal, clock, units: [1, 2, 3])
-        clock.expectSleepers(1)
-        let task = Task { await poller.run() }
-        await clock.advance(by: .seconds(60))
-        for unit in [UInt8(1), 3] {
-            let batches = Self.batches(journal, unit)
-            #expect((58...61).contains(batches.count), "unit \(unit) was read \(batches.count) times")
-            #expect(batches.allSatisfy { $0.values == [.int(7)] })
-        }
-        let silent = Self.batches(journal, 2)
-        #expect((58...61).contains(silent.count))
-        #expect(silent.allSatisfy { $0.values == [.null] && $0.reasons == [QualityReasons(.timeout)] })
-        #expect(bus.requests.count { $0.unit == 2 } <= 10)
-        isBack.store(true, ordering: .relaxed)
-        await clock.advance(by: .seconds(20))
-        #expect(Self.batches(journal, 2).last?.values == [.int(7)])
-        clock.expectSleepers(0)
-        task.cancel()
-        await task.value
     }
 
-    @Test func countersAreContiguous() async {
-        let clock = ManualClock()
-        let journal = MemoryJournal()
-        let bus = ScriptedBus(clock: clock) { _, _ in .success([1]) }
-        let poller = Self.poller(bus, journal, clock, units: [1])
-        clock.expectSleepers(1)
-        let task = Task { await poller.run() }
-        await clock.advance(by: .seconds(20))
-        #expect(Self.batches(journal, 1).flatMap(\.numbers) == Array(0..<UInt64(Self.batches(journal, 1).count)))
-        clock.expectSleepers(0)
-        task.cancel()
-        await task.value
+    func times(of unit: UInt8) -> [Duration] {
+        bus.requests.filter { $0.unit == unit }.map { $0.time - start }
+    }
+}
+
+func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: Double? = nil) -> [Point] {
+    addresses.map {
+        Point(
+            name: "r\($0)", table: .holding, protocolAddress: $0, encoding: Encoding(type: .uint16), deadband: deadband,
+            every: every)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct PollerTests {
+    @Test func everyDeviceIsReadOnceAPeriodAtItsPhase() async throws {
+        let rig = PollerRig([registers([0]), registers([0]), registers([0])])
+        try await rig.run { await rig.clock.advance(by: .milliseconds(9990)) }
+        for unit in UInt8(1)...3 {
+            let times = rig.times(of: unit)
+            #expect(times.count == 10)
+            let periods = zip(times.dropFirst(), times).map { $0 - $1 }
+            #expect(periods.allSatisfy { abs(($0 - .seconds(1)).inSeconds) < 0.011 }, "\(times)")
+        }
+        #expect(rig.bus.closings == 1)
     }
 
-    @Test(arguments: [
-        (BusError.linkDown("x"), QualityReason.commDown), (.noResponse, .timeout), (.garbled("x"), .protocolError),
-        (.refused(1), .notImplemented), (.refused(2), .badAddress), (.refused(4), .deviceFailure),
-        (.refused(6), .deviceBusy),
-        (.refused(11), .commDown),
-    ])
-    func everyFaultHasItsReason(error: BusError, reason: QualityReason) async {
-        let clock = ManualClock()
-        let journal = MemoryJournal()
-        let bus = ScriptedBus(clock: clock) { _, _ in .failure(error) }
-        let poller = Self.poller(bus, journal, clock, units: [1])
-        clock.expectSleepers(1)
-        let task = Task { await poller.run() }
-        await clock.advance(by: .milliseconds(900))
-        #expect(Self.batches(journal, 1).first?.reasons == [QualityReasons(reason)])
-        clock.expectSleepers(0)
-        task.cancel()
-        await task.value
+    @Test func oneDeadUnitAmongThreeLeavesTheOthersTheirPeriod() async throws {
+        let rig = PollerRig([registers([0]), registers([0]), registers([0])])
+        rig.bus.fail(2, .noResponse)
+        try await rig.run { await rig.clock.advance(by: .seconds(600)) }
+        for unit in [UInt8(1), 3] { #expect(rig.times(of: unit).count >= 585, "unit \(unit)") }
+        let probes = rig.times(of: 2)
+        #expect(probes.count < 25)
+        let settled = probes.filter { $0 > .seconds(200) }
+        #expect(Double(settled.count) <= 400 * 0.02 + 1)
+        #expect(rig.batches(of: 2).count > 580)
+        #expect(rig.batches(of: 2).allSatisfy { $0.values == [.null] && $0.reasons == [QualityReasons(.timeout)] })
+        #expect(rig.board.status(of: "d2")?.state == .offline)
+        #expect(rig.board.status(of: "d1")?.state == .online)
+    }
+
+    @Test func aRecoveredUnitIsGoodWithinOneProbe() async throws {
+        let rig = PollerRig([registers([0, 500]), registers([0])])
+        rig.bus.fail(1, .noResponse)
+        try await rig.run {
+            await rig.clock.advance(by: .seconds(300))
+            let before = rig.times(of: 1).count
+            rig.bus.answer(1, with: 9)
+            while rig.times(of: 1).count == before { await rig.clock.advance(by: .milliseconds(100)) }
+            await rig.clock.advance(by: .seconds(1))
+        }
+        let first = rig.batches(of: 1).first { $0.reasons.contains([]) }
+        #expect(first?.values == [.int(9), .int(9)])
+        #expect(rig.board.status(of: "d1")?.state == .online)
+    }
+
+    @Test func aLinkThatIsDownMakesEveryPointOfEveryDeviceCommDown() async throws {
+        let rig = PollerRig([registers([0, 500]), registers([0])])
+        for unit in UInt8(1)...2 { rig.bus.fail(unit, .linkDown("connection refused")) }
+        try await rig.run { await rig.clock.advance(by: .milliseconds(4990)) }
+        let all = rig.batches(of: 1) + rig.batches(of: 2)
+        #expect(rig.batches(of: 1).count == 5)
+        #expect(rig.batches(of: 2).count == 5)
+        #expect(all.allSatisfy { $0.reasons.allSatisfy { $0 == QualityReasons(.commDown) } })
+        #expect(rig.batches(of: 1).allSatisfy { $0.count == 2 })
+        // The second block of a poll is not asked any more.
+        #expect(rig.bus.requests.allSatisfy { $0.span.start == 0 })
+    }
+
+    @Test(
+        arguments: [
+            (1, .notImplemented), (2, .badAddress), (3, .badAddress), (4, .deviceFailure), (5, .deviceBusy),
+            (6, .deviceBusy), (8, .deviceFailure), (0x0A, .commDown), (0x0B, .commDown),
+        ] as [(UInt8, QualityReason)])
+    func exceptionsHaveTheirReasons(code: UInt8, reason: QualityReason) async throws {
+        let rig = PollerRig([registers([0])])
+        rig.bus.fail(1, .refused(code))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(4990)) }
+        let batches = rig.batches(of: 1)
+        #expect(batches.count == 5)
+        #expect(batches.allSatisfy { $0.reasons == [QualityReasons(reason)] }, "\(batches.map(\.reasons))")
+    }
+
+    @Test func aBusyDeviceIsAskedThreeTimesAndNotMore() async throws {
+        let rig = PollerRig([registers([0])])
+        rig.bus.fail(1, .refused(6))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(990)) }
+        #expect(rig.bus.requests.count == 3)
+    }
+
+    @Test func whatIsGarbledIsAProtocolErrorAndTheUnitIsAskedAgain() async throws {
+        let rig = PollerRig([registers([0])])
+        rig.bus.fail(1, .garbled("CRC"))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(9990)) }
+        #expect(rig.times(of: 1).count == 10)
+        #expect(rig.batches(of: 1).allSatisfy { $0.reasons == [QualityReasons(.protocolError)] })
+    }
+
+    @Test func oneRefusedAddressCostsOnePointAndNoPollIsSilent() async throws {
+        // Two full blocks, so that halves of the first could grow into the second.
+        let rig = PollerRig([registers(Array(0..<200))])
+        rig.bus.script(1) { span in
+            span.start <= 74 && 74 < span.end
+                ? .failure(.refused(2)) : .success((0..<span.registerCount).map { span.start + UInt16($0) })
+        }
+        try await rig.run { await rig.clock.advance(by: .milliseconds(4990)) }
+        let batches = rig.batches(of: 1)
+        #expect(batches.count == 5)
+        for batch in batches {
+            #expect(Set(batch.points).count == 200, "points are missing")
+            #expect(batch.count == 200)
+            for (point, (value, reasons)) in zip(batch.points, zip(batch.values, batch.reasons)) {
+                if point == 74 {
+                    #expect(reasons == QualityReasons(.badAddress))
+                } else {
+                    #expect(value == .int(Int64(point)) && reasons.isEmpty)
+                }
+            }
+        }
+        #expect(rig.board.status(of: "d1")?.refusedSpans.map(\.description) == ["holding 74"])
+        let repeated = rig.bus.requests.filter { $0.span.start == 74 && $0.span.registerCount == 1 }
+        #expect(repeated.count == 1)
+    }
+
+    @Test func numbersAreContiguousAfterTheDeadband() async throws {
+        let rig = PollerRig([registers([0], deadband: 2)])
+        try await rig.run {
+            for word in [UInt16(10), 11, 12, 13, 13, 20, 9, 9] {
+                rig.bus.answer(1, with: word)
+                await rig.clock.advance(by: .seconds(1))
+            }
+        }
+        let batches = rig.batches(of: 1)
+        #expect(batches.map(\.values) == [[.int(10)], [.int(13)], [.int(20)], [.int(9)]])
+        #expect(batches.flatMap(\.numbers) == [0, 1, 2, 3])
+    }
+
+    @Test func aDeadbandNeverHidesAFaultAndIsSilentForSixtyPeriodsAtMost() async throws {
+        let rig = PollerRig([registers([0], deadband: 1000)])
+        try await rig.run {
+            await rig.clock.advance(by: .milliseconds(120_500))
+            #expect(rig.batches(of: 1).count == 3)
+            rig.bus.fail(1, .garbled("CRC"))
+            await rig.clock.advance(by: .seconds(1))
+        }
+        #expect(rig.batches(of: 1).last?.reasons == [QualityReasons(.protocolError)])
+        #expect(rig.batches(of: 1).flatMap(\.numbers) == [0, 1, 2, 3])
+    }
+
+    @Test func pollsThatASlowBusMissesAreToldAsOneGap() async throws {
+        let rig = PollerRig([registers([0], every: .milliseconds(100))])
+        rig.bus.fail(1, .noResponse)
+        try await rig.run {
+            await rig.clock.advance(by: .milliseconds(1500))
+            rig.bus.answer(1, with: 1)
+            await rig.clock.advance(by: .seconds(10))
+        }
+        let gaps = rig.journal.entries.compactMap { entry -> GapRecord? in
+            if case .gap(let gap) = entry.body { gap } else { nil }
+        }
+        #expect(gaps.count == 1)
+        #expect(gaps.first?.reason == .notPolled)
+        #expect(gaps.first?.device == "d1")
+        let missed = gaps.reduce(0) { $0 + $1.count }
+        #expect(missed == rig.board.status(of: "d1")?.missedPolls)
+        // Polled or told as missed: every deadline of 11.5 seconds is accounted for.
+        #expect((114...116).contains(UInt64(rig.batches(of: 1).count) + missed))
+    }
+
+    @Test func readNowTellsValuesInTheOrderOfTheProfile() async throws {
+        let rig = PollerRig([registers([300, 0], every: .seconds(3600))])
+        rig.bus.script(1) { span in .success((0..<span.registerCount).map { span.start + UInt16($0) }) }
+        try await rig.run {
+            await rig.clock.advance(by: .seconds(5))
+            async let rows = rig.poller.readNow("d1")
+            await rig.clock.waitForSleepers(2)
+            await rig.clock.advance(by: .milliseconds(10), sleepers: 2)
+            await rig.clock.waitForSleepers(2)
+            await rig.clock.advance(by: .milliseconds(10), sleepers: 1)
+            #expect(await rows?.map(\.value) == [.int(300), .int(0)])
+        }
+    }
+}
+
+@Suite struct MissedPollsTests {
+    @Test func aGapThatGoesOnIsToldOnceAMinute() {
+        var missed = MissedPolls()
+        let start = UnixTime(milliseconds: 0)
+        var records: [GapRecord] = []
+        for second in 0..<600 {
+            let now = start + .seconds(second)
+            missed.add(2, since: now)
+            if let record = missed.record(device: "d", at: now, isLast: false) { records.append(record) }
+        }
+        if let record = missed.record(device: "d", at: start + .seconds(600), isLast: true) { records.append(record) }
+        #expect(records.count == 10)
+        #expect(records.reduce(0) { $0 + $1.count } == 1200)
+        #expect(missed.record(device: "d", at: start + .seconds(601), isLast: true) == nil)
     }
 }

@@ -106,7 +106,8 @@ package struct PendingIntervals: Hashable, Sendable {
 
     /// An operator wants `interval` sent again.
     package mutating func replay(_ interval: ClosedRange<Position>) {
-        addBacklog(interval.lowerBound, min(interval.upperBound + 1, live))
+        guard interval.lowerBound < live else { return }
+        addBacklog(interval.lowerBound, min(interval.upperBound, live - 1) + 1)
     }
 
     /// Everything below `first` is gone from the journal.

@@ -43,10 +43,18 @@ package struct PolledDevice: Sendable {
             return []
         }
         cuts.formUnion(newCuts)
+        // The pieces must not grow over the end of the block: what follows is asked for by its own block of this poll.
+        if let following = blockStart(after: block, job: job) { cuts.insert(following) }
         plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: cuts)
         return plan.jobs[job].blocks.filter {
             $0.span.table == block.span.table && block.span.start <= $0.span.start && $0.span.end <= block.span.end
         }
+    }
+
+    private func blockStart(after block: ReadBlock, job: Int) -> RegisterCut? {
+        let starts = plan.jobs[job].blocks.map(\.span)
+            .filter { $0.table == block.span.table && $0.start > block.span.start }.map { Int($0.start) }
+        return starts.min().map { RegisterCut(table: block.span.table, address: $0) }
     }
 
     /// Whether the block was refused not long ago and is not worth a request.

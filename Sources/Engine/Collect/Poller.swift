@@ -11,6 +11,8 @@ package actor Poller {
     private let board: StatusBoard
     private var devices: [PolledDevice]
     private var health: [UnitHealth]
+    /// Why each device was last given up on: what its points say while it is left alone.
+    private var downReasons: [QualityReason]
     private var schedule: PollSchedule
     private var busy: Set<Int> = []
     private var slots: BusSlots
@@ -32,6 +34,7 @@ package actor Poller {
         self.clock = clock
         self.board = board
         health = devices.map { _ in UnitHealth() }
+        downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in MissedPolls() }
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
@@ -87,7 +90,7 @@ package actor Poller {
         let index = due.slot.device
         var answers: [PollAnswer] = []
         var blocks = devices[index].plan.jobs[due.slot.job].blocks[...]
-        var lost: PollFault? = health[index].mayAsk(at: clock.uptime) ? nil : PollFault(.timeout)
+        var lost: PollFault? = health[index].mayAsk(at: clock.uptime) ? nil : PollFault(downReasons[index])
         var budget = blocks.count + Self.extraRequests
         while let block = blocks.popFirst() {
             if let lost {
@@ -164,9 +167,10 @@ package actor Poller {
     private func noteFailure(_ error: BusError, of index: Int) {
         switch error {
         case .noResponse, .refused(0x0A), .refused(0x0B):
-            let dead = health.count { $0.isOpen } + 1
+            downReasons[index] = PollFault(error).reason
+            let others = health.indices.count { $0 != index && health[$0].isOpen }
             let change = health[index].timedOut(
-                at: clock.uptime, timeout: connection.timeout, deadUnits: dead, isAlone: devices.count == 1,
+                at: clock.uptime, timeout: connection.timeout, deadUnits: others + 1, isAlone: devices.count == 1,
                 jitter: Double.random(in: 0..<1))
             note(change, of: index)
         case .refused, .garbled: note(health[index].answered(), of: index)
@@ -176,7 +180,7 @@ package actor Poller {
 
     @discardableResult
     private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
-        if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = QualityReason.timeout.code } }
+        if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = downReasons[index].code } }
         return change
     }
 

@@ -147,6 +147,7 @@ package actor Publisher {
         switch outcome {
         case .acknowledged:
             if pending.acknowledged(token) { figures.acknowledged += 1 }
+            if refusalsInARow > 0 { figures.trouble = nil }
             refusalsInARow = 0
         case .refused:
             figures.refused += 1
