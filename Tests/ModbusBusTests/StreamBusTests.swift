@@ -157,7 +157,9 @@ struct TestClock: Timekeeper {
         for wave in 0..<12 {
             await withTaskGroup(of: Bool.self) { group in
                 for start in UInt16(wave * 16)..<UInt16(wave * 16 + 16) {
-                    group.addTask { await Self.words(bus, Self.span(start), timeout: .seconds(1)) == [start, start + 1] }
+                    group.addTask {
+                        await Self.words(bus, Self.span(start), timeout: .seconds(1)) == [start, start + 1]
+                    }
                 }
                 for await isRight in group { #expect(isRight) }
             }

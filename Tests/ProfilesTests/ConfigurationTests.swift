@@ -30,7 +30,10 @@ import Testing
         #expect(said + "\n" == expected)
     }
 
-    @Test(arguments: cases.filter { !["clean", "alias", "commands-are-not-executed", "address-like-a-reference"].contains($0) })
+    @Test(
+        arguments: cases.filter {
+            !["clean", "alias", "commands-are-not-executed", "address-like-a-reference"].contains($0)
+        })
     func aBrokenFileGivesAnErrorAndNoSite(name: String) {
         let loaded = Self.load(name)
         #expect(loaded.value == nil)

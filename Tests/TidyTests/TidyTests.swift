@@ -78,7 +78,9 @@ import Testing
         for file in Self.sources where !known.contains(file.path) {
             for (index, line) in file.lines.enumerated() {
                 let text = Self.code(line)
-                if text.replacingOccurrences(of: "addTask {", with: "").contains("Task {") || text.contains("Task.detached") {
+                if text.replacingOccurrences(of: "addTask {", with: "").contains("Task {")
+                    || text.contains("Task.detached")
+                {
                     Issue.record("\(file.path):\(index + 1) starts a task without a parent")
                 }
             }

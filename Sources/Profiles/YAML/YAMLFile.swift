@@ -33,7 +33,8 @@ struct YAMLFile {
         if let place = Self.excess(in: root, path: path, depth: 0, &budget) {
             problems.error(
                 place,
-                "more than \(Self.nodeLimit) values or \(Self.depthLimit) levels, aliases counted as often as they are used; no site is")
+                "more than \(Self.nodeLimit) values or \(Self.depthLimit) levels, aliases counted as often as they are used; no site is"
+            )
             return nil
         }
     }
