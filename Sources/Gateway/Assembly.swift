@@ -150,10 +150,14 @@ actor Assembly {
     // MARK: - Asking
 
     /// What a broker is told whenever a session stands: the state, then every device.
-    private func greeting() async -> [Engine.OutboundMessage] {
+    private func greeting() async -> [Announcement] {
         guard let site else { return [] }
-        return [await status(.online).message]
-            + site.devices.map { DeviceDocument($0).message(gateway: site.gateway.id) }
+        let status = await status(.online).message
+        let gateway = site.gateway.id
+        let documents = site.devices.map { device -> Announcement in
+            { DeviceDocument(device).message(gateway: gateway) }
+        }
+        return [{ status }] + documents
     }
 
     func publishStatus() async {

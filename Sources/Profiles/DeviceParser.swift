@@ -35,7 +35,7 @@ struct DeviceParser {
         let unit = fields["unit"].flatMap { self.unit($0, connection) }
         let owner = fields["owner"]?.text("who answers for it")
         guard let profile = fields["profile"].flatMap(self.profile) else { return nil }
-        let points = PointList(problems: problems).parse(layers(profile, fields))
+        let points = points(profile, fields)
         checkSize(points, profile.profile.limits, field, id)
         guard let connection, let unit, let owner else { return nil }
         let own = fields["labels"].map(labels) ?? []
@@ -76,6 +76,34 @@ struct DeviceParser {
             field.fail("no profile '\(id)'\(hint); 'headgate profile list' shows all")
         }
         return nil
+    }
+
+    /// Devices of one profile with one period share their points: a site has many of them.
+    private func points(_ profile: ParsedProfile, _ fields: Fields) -> [Point] {
+        guard fields["points"] == nil else { return PointList(problems: problems).parse(layers(profile, fields)) }
+        let key = "\(profile.profile.id) \(fields["every"]?.written ?? "")"
+        if let known = shared.points[key] { return known }
+        let points = PointList(problems: problems).parse(layers(profile, fields))
+        shared.points[key] = points
+        return points
+    }
+
+    /// Points that were parsed before, by profile and period.
+    private final class SharedPoints {
+        var points: [String: [Point]] = [:]
+    }
+
+    private let shared = SharedPoints()
+
+    init(
+        library: ProfileLibrary, connections: [Connection], knownConnections: [String], gateway: GatewayIdentity?,
+        problems: ProblemList
+    ) {
+        self.library = library
+        self.connections = connections
+        self.knownConnections = knownConnections
+        self.gateway = gateway
+        self.problems = problems
     }
 
     /// The profile's layers with the site's on top: `every` of the device in place of the profile's default period, `points`

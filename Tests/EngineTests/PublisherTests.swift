@@ -23,7 +23,7 @@ struct PublisherRig {
             name: "main", brokers: [], clientID: "c", window: window, backlogShare: 0.5)
         publisher = Publisher(
             settings: settings, journal: journal, uplink: uplink, encoder: PlainEncoder(), clock: clock,
-            greeting: { greeting })
+            greeting: { greeting.map { message in { message } } })
         _ = try await journal.register(DeviceLayout(device: "d", labels: [], entries: []))
     }
 

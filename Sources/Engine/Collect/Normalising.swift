@@ -33,7 +33,7 @@ extension PolledDevice {
         let span = words.span
         for item in answer.block.items {
             let value = span.extracting(item.offset..<(item.offset + item.registerCount))
-            let point = points[item.point].point
+            let point = device.points[item.point]
             samples.append(item.point, answer.time, point.encoding.decode(value))
             if point.publishesRaw {
                 let copy = Array(words[item.offset..<(item.offset + item.registerCount)])
@@ -54,7 +54,7 @@ extension PolledDevice {
                 scaled.decoded[index] = .bad(.waiting)
                 continue
             }
-            scaled.decoded[index] = value.scaled(by: factor, polled.point.scaleReference)
+            scaled.decoded[index] = value.scaled(by: factor, device.points[samples.points[index]].scaleReference)
         }
         return scaled
     }
@@ -67,8 +67,8 @@ extension PolledDevice {
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
-            let (value, reasons) = points[point].point.judged(samples.decoded[index])
-            guard points[point].isWorthPublishing(value, reasons, at: now) else { continue }
+            let (value, reasons) = device.points[point].judged(samples.decoded[index])
+            guard points[point].isWorthPublishing(value, reasons, of: device.points[point], at: now) else { continue }
             if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
             batch.append(
                 point: UInt16(point), time: samples.times[index], value: value, reasons: reasons,
@@ -81,7 +81,9 @@ extension PolledDevice {
 
 extension PolledPoint {
     /// Without a deadband always; with one when the value moved, the quality changed, or silence would last too long.
-    mutating func isWorthPublishing(_ value: PointValue, _ reasons: QualityReasons, at now: Duration) -> Bool {
+    mutating func isWorthPublishing(
+        _ value: PointValue, _ reasons: QualityReasons, of point: Point, at now: Duration
+    ) -> Bool {
         guard let deadband = point.deadband else { return true }
         let number = value.number
         if let last = lastPublished, last.reasons == reasons,

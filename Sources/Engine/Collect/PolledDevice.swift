@@ -23,14 +23,14 @@ package struct PolledDevice: Sendable {
         plan = ReadPlan(points: device.points, limits: device.limits, cost: cost)
         points = device.points.map { point in
             PolledPoint(
-                point: point, scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
+                scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
                 number: numbers[point.name] ?? 0)
         }
     }
 
     /// The next `n` of each point by name.
     package var numbers: [String: UInt64] {
-        Dictionary(uniqueKeysWithValues: points.map { ($0.point.name, $0.nextNumber) })
+        Dictionary(uniqueKeysWithValues: zip(device.points, points).map { ($0.name, $1.nextNumber) })
     }
 
     /// The device refused `block` with exception 02 or 03.
@@ -68,9 +68,8 @@ package struct PolledDevice: Sendable {
     }
 }
 
-/// One point and its memory between polls.
+/// What is remembered of one point between polls.
 struct PolledPoint: Sendable {
-    let point: Point
     /// Index of the point that holds the scale.
     let scale: Int?
     var nextNumber: UInt64
@@ -78,8 +77,7 @@ struct PolledPoint: Sendable {
     var lastPublished: (number: Double?, reasons: QualityReasons)?
     var silentSince: Duration = .zero
 
-    init(point: Point, scale: Int?, number: UInt64) {
-        self.point = point
+    init(scale: Int?, number: UInt64) {
         self.scale = scale
         nextNumber = number
     }

@@ -15,6 +15,10 @@ package struct PublisherFigures: Hashable, Sendable {
     package init() {}
 }
 
+/// Makes a message that is no row of the journal when it is sent, not before: a hundred devices' descriptors need not be in
+/// memory at once.
+package typealias Announcement = @Sendable () -> OutboundMessage
+
 /// Publishes the journal to one broker: live rows first, backlog in order at its share, each row done at its
 /// acknowledgement only. Its state is ``PendingIntervals``; everything else is an effect.
 package actor Publisher {
@@ -26,8 +30,8 @@ package actor Publisher {
     private var pending = PendingIntervals(live: 1)
     private var layouts: [LayoutID: DeviceLayout] = [:]
     /// Messages that are not rows of the journal: descriptors and status, sent before any row.
-    private var announcements: [OutboundMessage] = []
-    private var announcementsInFlight: [PublishToken: OutboundMessage] = [:]
+    private var announcements: [Announcement] = []
+    private var announcementsInFlight: [PublishToken: Announcement] = [:]
     private var nextAnnouncement = Publisher.firstAnnouncementToken
     private var isPumping = false
     private var pumpAgain = false
@@ -36,7 +40,7 @@ package actor Publisher {
     private var savedAt = Duration.zero
     package private(set) var figures = PublisherFigures()
     /// What to announce whenever a session stands.
-    private let greeting: @Sendable () async -> [OutboundMessage]
+    private let greeting: @Sendable () async -> [Announcement]
 
     /// Tokens from here on are announcements, below are journal positions.
     private static let firstAnnouncementToken: PublishToken = 1 << 62
@@ -45,10 +49,12 @@ package actor Publisher {
     /// Live data this far behind the journal becomes backlog, so that what is live stays current.
     private static let longestLiveLag: UInt64 = 20_000
     private static let layoutLimit = 4096
+    /// Announcements under way at once: the descriptors of a device can be large.
+    private static let announcementLimit = 4
 
     package init(
         settings: PublisherSettings, journal: any Journal, uplink: any Uplink, encoder: any PayloadEncoder,
-        clock: any Timekeeper, greeting: @escaping @Sendable () async -> [OutboundMessage]
+        clock: any Timekeeper, greeting: @escaping @Sendable () async -> [Announcement]
     ) {
         self.settings = settings
         self.journal = journal
@@ -76,7 +82,7 @@ package actor Publisher {
 
     /// Sends `farewell` as the last word and closes the connection.
     package func close(farewell: OutboundMessage?) async {
-        if let farewell, figures.isConnected { announce(farewell) }
+        if let farewell, figures.isConnected { announce { farewell } }
         await uplink.close()
         await takeLastOutcomes()
         await save()
@@ -85,7 +91,7 @@ package actor Publisher {
     /// Queues a message that is not a row of the journal.
     package func say(_ message: OutboundMessage) async {
         guard figures.isConnected else { return }
-        announcements.append(message)
+        announcements.append { message }
         await pump()
     }
 
@@ -292,16 +298,17 @@ package actor Publisher {
 
     private func sendAnnouncements() {
         while figures.isConnected, clock.uptime >= pausedUntil, !announcements.isEmpty,
-            announcementsInFlight.count < settings.window
+            announcementsInFlight.count < min(settings.window, Self.announcementLimit)
         {
             announce(announcements.removeFirst())
         }
     }
 
-    private func announce(_ message: OutboundMessage) {
+    private func announce(_ announcement: @escaping Announcement) {
+        let message = announcement()
         let token = nextAnnouncement
         nextAnnouncement += 1
-        announcementsInFlight[token] = message
+        announcementsInFlight[token] = announcement
         do throws(UplinkError) {
             try uplink.publish(message, token: token)
         } catch {
