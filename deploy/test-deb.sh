@@ -87,6 +87,8 @@ case $code in
     0 | 124 | 130) say "ok: headgate demo runs and ends at Ctrl-C" ;;
     *) cat "$work/demo" >&2; fail "headgate demo: exit $code" ;;
 esac
+claim "the demo shows live values of every device" \
+    sh -c 'for device in chiller1 pump1 pump2 meter1; do grep -q "$device/.* good" "$1" || { head "$1"; exit 1; }; done' - "$work/demo"
 for process in /proc/[0-9]*; do
     [ "$(readlink "$process/root" 2>/dev/null || true)" != "$(realpath "$root")" ] ||
         fail "the demo left process ${process#/proc/} behind: $(tr '\0' ' ' <"$process/cmdline")"

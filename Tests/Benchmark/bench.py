@@ -19,7 +19,8 @@ SCENARIOS = {
     "100x100": (100, 100, "1s"),
     "flat-out": (100, 100, None),
 }
-FLAT_OUT_PERIOD = "20ms"  # asks for 500,000 values/s: more than there is, so that back-pressure decides
+FLAT_OUT_PERIOD = "10ms"
+FLAT_OUT_OFFERED = 1_000_000  # values/s that this period asks for; near it, the period was measured and not the program
 
 
 def start_subject(stack, folder, subject, program, ports, devices, values, period):
@@ -118,23 +119,29 @@ def rows(scenario, floor, ours):
     yield one("bytes on disk per value", "disk_bytes_per_value", 2, "<= 12" if big else None,
               (lambda v, r: v <= 12) if big else None)
     yield one("broker's share of a core", "broker_cpu", 2)
-    yield one("wrong, not good or lost", "faults", 0, "0", lambda v, r: v == 0)
+    yield one("wrong, not good or seq hole", "faults", 0, "0", lambda v, r: v == 0)
+    yield one("served, never received", "undelivered", 0)
+    yield one("gap records (periods not polled)", "gaps", 0)
+    yield one("batches replayed, not in p50/p99", "replays", 0)
 
 
 def show(scenario, results):
     floor, ours = (results.get((subject, scenario)) for subject in ("floor", "headgate"))
     for side in filter(None, (floor, ours)):
         side["faults"] = side["wrong"] + side["not_good"] + side["seq_holes"]
+        side["undelivered"] = side["values_served"] - side["values_received"]
     devices, values, period = SCENARIOS[scenario]
     print(f"\n{scenario}: {devices} devices x {values} float32, " + (f"every {period}" if period else "flat out"))
-    print(f"  {'':<30}{'C floor':>12}{'headgate':>12}{'ratio':>8}  target")
+    print(f"  {'':<34}{'C floor':>12}{'headgate':>12}{'ratio':>8}  target")
     missed = []
     for name, a, b, r, digits, target, met in rows(scenario, floor, ours):
         cell = lambda v, d: "-" if v is None else f"{v:,.{d}f}"  # noqa: E731
         verdict = "" if met is None else "  met" if met else "  MISSED"
-        print(f"  {name:<30}{cell(a, digits):>12}{cell(b, digits):>12}{cell(r, 2):>8}  {target or ''}{verdict}".rstrip())
+        print(f"  {name:<34}{cell(a, digits):>12}{cell(b, digits):>12}{cell(r, 2):>8}  {target or ''}{verdict}".rstrip())
         if met is False:
             missed.append(f"{scenario}: {name} {cell(b, digits)}, target {target}")
+    if period is None and ours and ours["values_per_second"] > 0.95 * FLAT_OUT_OFFERED:
+        print("  Headgate kept up with all that was offered: its limit is higher and was not measured")
     return missed
 
 
