@@ -31,7 +31,17 @@ final class Subscriber: Sendable {
 
     var rows: [String: DemoReading] { state.withLock { $0.rows } }
 
+    /// Why there is nothing to show, in words that say what to do.
+    struct Missing: Error, CustomStringConvertible {
+        var description =
+            "'mosquitto_sub' is not installed, and the demo shows what it receives; run: apt-get install mosquitto-clients"
+    }
+
     func start() throws {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin").split(separator: ":")
+        guard folders.contains(where: { FileManager.default.isExecutableFile(atPath: "\($0)/mosquitto_sub") }) else {
+            throw Missing()
+        }
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["mosquitto_sub", "-h", "127.0.0.1", "-p", String(port), "-t", "headgate/v1/demo/r/#"]
         let output = Pipe()
