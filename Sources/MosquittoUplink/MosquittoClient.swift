@@ -128,7 +128,8 @@ final class MosquittoClient: Sendable {
         guard code != 0 else { return }
         let words =
             code >= 0x80 ? String(cString: mosquitto_reason_string(code)) : String(cString: mosquitto_strerror(code))
-        state.withLock { $0.reason = (code, words) }
+        // What the broker said when it refused the session says more than that it ended.
+        state.withLock { $0.reason = $0.reason ?? (code, words) }
     }
 
     private func refusal(_ code: Int32) -> String {

@@ -24,7 +24,7 @@ package final class MosquittoUplink: Uplink {
     ///   - will: what the broker publishes when this client disappears.
     ///   - reconnect: shortest and longest pause between attempts, in seconds; it doubles in between.
     package init(
-        settings: PublisherSettings, will: OutboundMessage, reconnect: ClosedRange<Double> = 1...60
+        settings: PublisherSettings, will: OutboundMessage, reconnect: ClosedRange<Double> = 1...15
     ) throws(UplinkError) {
         guard let client = MosquittoClient(settings: settings, will: will) else {
             throw .invalid("the MQTT client cannot be made for client id '\(settings.clientID)'")
