@@ -40,11 +40,27 @@ package struct JournalEntry: Hashable, Sendable {
     package var position: Position
     package var epoch: UInt32
     package var body: Body
+    /// Whether it is in memory only, because the disk refuses rows: a power cut would take it.
+    package var isVolatile: Bool
 
-    package init(position: Position, epoch: UInt32, body: Body) {
+    package init(position: Position, epoch: UInt32, body: Body, isVolatile: Bool = false) {
         self.position = position
         self.epoch = epoch
         self.body = body
+        self.isVolatile = isVolatile
+    }
+}
+
+/// What a look into the journal found.
+package struct JournalSlice: Hashable, Sendable {
+    /// In order of position.
+    package var entries: [JournalEntry]
+    /// The slice tells about every position below this one: what is not in ``entries`` is gone, and a gap record says so.
+    package var end: Position
+
+    package init(entries: [JournalEntry], end: Position) {
+        self.entries = entries
+        self.end = end
     }
 }
 
@@ -62,27 +78,25 @@ package struct JournalFigures: Hashable, Sendable {
     /// The oldest position still stored and the position that the next row gets; equal when nothing is stored.
     package var first: Position
     package var next: Position
-    /// Bytes on disk.
+    /// Bytes on disk, and those of them that hold rows: space that eviction freed is used again, not given back.
     package var byteCount: Int64
-    /// Readings and rows appended since the start.
-    package var readings: UInt64
-    package var commits: UInt64
+    package var usedByteCount: Int64 = 0
+    /// Readings committed since the start.
+    package var readings: UInt64 = 0
+    package var commits: UInt64 = 0
+    /// Times that the disk was told to make what it was given durable, since the start.
+    package var syncs: UInt64 = 0
     /// Readings lost because the disk refused, each told by a gap record.
-    package var lostReadings: UInt64
+    package var lostReadings: UInt64 = 0
+    /// Rows that wait in memory for a disk that refuses them.
+    package var volatileRows: UInt64 = 0
     /// Nil while the disk takes what it is given.
     package var fault: String?
 
-    package init(
-        first: Position, next: Position, byteCount: Int64, readings: UInt64 = 0, commits: UInt64 = 0,
-        lostReadings: UInt64 = 0, fault: String? = nil
-    ) {
+    package init(first: Position, next: Position, byteCount: Int64) {
         self.first = first
         self.next = next
         self.byteCount = byteCount
-        self.readings = readings
-        self.commits = commits
-        self.lostReadings = lostReadings
-        self.fault = fault
     }
 }
 
@@ -106,7 +120,7 @@ package protocol Journal: Sendable {
     func flush() async
 
     /// Rows from `position` on, in order, until `limit` rows or about 1 MiB; empty when there are none yet.
-    func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry]
+    func read(from position: Position, limit: Int) async throws(JournalError) -> JournalSlice
 
     /// The position that the next committed row gets.
     var next: Position { get async }
@@ -120,6 +134,10 @@ package protocol Journal: Sendable {
 
     /// Stores what a publisher still has to deliver, with the next group commit.
     func save(_ pending: [PositionInterval], for publisher: String) async
+
+    /// Says which publishers there are. What others still had to deliver is kept, in case they come back, but is no loss
+    /// when it is evicted; before the first call everybody counts.
+    func serve(_ publishers: Set<String>) async
 
     var figures: JournalFigures { get async }
 }
@@ -142,6 +160,12 @@ package struct OutboundMessage: Hashable, Sendable {
         self.qos = qos
         self.isRetained = isRetained
         self.contentType = contentType
+    }
+
+    /// Bytes of the MQTT packet, counted generously: fixed header, lengths, message id and properties take less than 32
+    /// besides the texts.
+    package var packetByteCount: Int {
+        payload.count + topic.utf8.count + contentType.utf8.count + 32
     }
 }
 
@@ -181,17 +205,24 @@ package protocol Uplink: Sendable {
     /// connected: the journal is the queue, not the library.
     func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError)
 
+    /// Ends the session as if the network had, for a broker that no longer answers; a new one is tried.
+    func reset(_ reason: String)
+
     /// Publishes what is still accepted, says goodbye and closes, within a second or so.
     func close() async
 }
 
 /// Turns rows of the journal into messages. One for each format.
 package protocol PayloadEncoder: Sendable {
+    /// The messages for one row: one, or several parts where one would exceed `packetLimit`; none where not even the
+    /// smallest part fits.
+    ///
     /// - Parameters:
     ///   - layout: of the batch in `entry`; nil for a gap record.
     ///   - isReplay: whether it comes from the buffer after an outage.
     ///   - sent: now.
-    func message(
-        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime
-    ) -> OutboundMessage
+    ///   - packetLimit: bytes of the largest packet that the broker takes, nil for no limit.
+    func messages(
+        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime, packetLimit: Int?
+    ) -> [OutboundMessage]
 }

@@ -59,10 +59,13 @@ private struct NoJournal: Journal {
     func layout(_ id: LayoutID) async throws(JournalError) -> DeviceLayout { throw .closed }
     func append(_ body: JournalEntry.Body) async {}
     func flush() async {}
-    func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] { [] }
+    func read(from position: Position, limit: Int) async throws(JournalError) -> JournalSlice {
+        JournalSlice(entries: [], end: position)
+    }
     var next: Position { get async { 1 } }
     func commits() async -> AsyncStream<Position> { AsyncStream { $0.finish() } }
     func pending(for publisher: String) async throws(JournalError) -> [PositionInterval]? { nil }
     func save(_ pending: [PositionInterval], for publisher: String) async {}
+    func serve(_ publishers: Set<String>) async {}
     var figures: JournalFigures { get async { JournalFigures(first: 1, next: 1, byteCount: 0) } }
 }

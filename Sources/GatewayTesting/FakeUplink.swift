@@ -30,9 +30,10 @@ package final class FakeUplink: Uplink {
         state.withLock { $0.acknowledgesAtOnce = isOn }
     }
 
-    package func connect() {
+    /// - Parameter packetLimit: what the broker says it takes at most.
+    package func connect(packetLimit: Int? = nil) {
         state.withLock { $0.isConnected = true }
-        tell([.connected(packetLimit: nil, receiveMaximum: nil)])
+        tell([.connected(packetLimit: packetLimit, receiveMaximum: nil)])
     }
 
     package func disconnect(_ reason: String = "the test pulled the plug") {
@@ -68,6 +69,10 @@ package final class FakeUplink: Uplink {
         }
         guard let acknowledges else { throw .notConnected }
         if acknowledges { acknowledge([token]) }
+    }
+
+    package func reset(_ reason: String) {
+        disconnect(reason)
     }
 
     package func close() async {

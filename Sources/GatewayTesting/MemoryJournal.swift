@@ -64,8 +64,11 @@ package final class MemoryJournal: Journal {
 
     package func flush() async {}
 
-    package func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] {
-        state.withLock { state in Array(state.rows.drop { $0.position < position }.prefix(limit)) }
+    package func read(from position: Position, limit: Int) async throws(JournalError) -> JournalSlice {
+        state.withLock { state in
+            let entries = Array(state.rows.drop { $0.position < position }.prefix(max(0, limit)))
+            return JournalSlice(entries: entries, end: entries.last.map { $0.position + 1 } ?? position)
+        }
     }
 
     package var next: Position { get async { state.withLock { $0.next } } }
@@ -84,12 +87,15 @@ package final class MemoryJournal: Journal {
         state.withLock { $0.pending[publisher] = pending }
     }
 
+    package func serve(_ publishers: Set<String>) async {}
+
     package var figures: JournalFigures {
         get async {
             state.withLock { state in
-                JournalFigures(
-                    first: state.first, next: state.next, byteCount: 0, readings: state.readings,
-                    commits: UInt64(state.rows.count))
+                var figures = JournalFigures(first: state.first, next: state.next, byteCount: 0)
+                figures.readings = state.readings
+                figures.commits = UInt64(state.rows.count)
+                return figures
             }
         }
     }

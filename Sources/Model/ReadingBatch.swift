@@ -86,4 +86,18 @@ package struct ReadingBatch: Hashable, Sendable {
         reasons.append(reasonsOfReading)
         numbers.append(number)
     }
+
+    /// The readings of `range` as a batch of their own.
+    package func slice(_ range: Range<Int>) -> ReadingBatch {
+        var part = ReadingBatch(layout: layout)
+        part.points = Array(points[range])
+        part.times = Array(times[range])
+        part.values = Array(values[range])
+        part.reasons = Array(reasons[range])
+        part.numbers = Array(numbers[range])
+        part.raw = raw.filter { range.contains($0.reading) }.map {
+            RawWords(reading: $0.reading - range.lowerBound, words: $0.words)
+        }
+        return part
+    }
 }

@@ -16,11 +16,14 @@ final class MosquittoClient: Sendable {
         var isConnected = false
         /// Message ids that the library gave, and our names for them.
         var tokens: [Int32: PublishToken] = [:]
-        /// Acknowledgements that came before the publish call had returned its message id.
-        var early: [Int32: PublishOutcome] = [:]
+        /// Acknowledgements that came before the publish call had returned its message id; nil while there is no such
+        /// call. The library sends what an ended session left behind by itself: those acknowledgements are nobody's, and
+        /// must not be taken for that of a later message with the same id.
+        var early: [Int32: PublishOutcome]?
         var packetLimit: Int?
         /// Why the broker refused or ended the session: its code, and in words.
         var reason: (code: Int32, words: String)?
+        var resetReason: String?
     }
 
     let isVersion5: Bool
@@ -52,20 +55,29 @@ final class MosquittoClient: Sendable {
 
     var isConnected: Bool { state.withLock { $0.isConnected } }
 
+    /// Asks the network thread to end this session, for a reason in words.
+    func requestReset(_ reason: String) { state.withLock { $0.resetReason = reason } }
+
+    /// Why the session shall end; nil where nobody asked.
+    var resetReason: String? { state.withLock { $0.resetReason } }
+
     var unacknowledgedCount: Int { state.withLock { $0.tokens.count } }
 
     // MARK: - Publishing
 
     func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
-        let (isConnected, limit) = state.withLock { ($0.isConnected, $0.packetLimit) }
+        let (isConnected, limit) = state.withLock { state in
+            state.early = [:]
+            return (state.isConnected, state.packetLimit)
+        }
+        defer { state.withLock { $0.early = nil } }
         guard isConnected else { throw .notConnected }
-        // Fixed header, topic, message id and properties take less than 300 bytes with the topic's own length.
-        if let limit, message.payload.count + message.topic.utf8.count + 300 > limit { throw .tooLarge(limit: limit) }
+        if let limit, message.packetByteCount > limit { throw .tooLarge(limit: limit) }
         var messageID: Int32 = 0
         let code = send(message, &messageID)
         guard code == MOSQ_ERR_SUCCESS.rawValue else { throw error(code) }
         let early = state.withLock { state -> PublishOutcome? in
-            if let outcome = state.early.removeValue(forKey: messageID) { return outcome }
+            if let outcome = state.early?.removeValue(forKey: messageID) { return outcome }
             state.tokens[messageID] = token
             return nil
         }
@@ -106,7 +118,7 @@ final class MosquittoClient: Sendable {
         mosquitto_property_read_int32(properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &packetLimit, false)
         mosquitto_property_read_int16(properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &receiveMaximum, false)
         let limit = packetLimit == 0 ? nil : Int(packetLimit)
-        state.withLock { $0 = State(isConnected: true, packetLimit: limit) }
+        state.withLock { $0 = State(isConnected: true, early: $0.early, packetLimit: limit) }
         inbox.post(.connected(packetLimit: limit, receiveMaximum: receiveMaximum == 0 ? nil : Int(receiveMaximum)))
     }
 
@@ -141,7 +153,7 @@ final class MosquittoClient: Sendable {
         let outcome: PublishOutcome = reason < 0x80 ? .acknowledged : .refused(UInt8(truncatingIfNeeded: reason))
         let token = state.withLock { state -> PublishToken? in
             if let token = state.tokens.removeValue(forKey: messageID) { return token }
-            if state.isConnected { state.early[messageID] = outcome }
+            state.early?[messageID] = outcome
             return nil
         }
         if let token { inbox.post(.outcome(token, outcome)) }

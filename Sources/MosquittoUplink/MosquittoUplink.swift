@@ -45,6 +45,10 @@ package final class MosquittoUplink: Uplink {
         try client.publish(message, token: token)
     }
 
+    package func reset(_ reason: String) {
+        client.requestReset(reason)
+    }
+
     package func close() async {
         let deadline = Date(timeIntervalSinceNow: Self.closingTime)
         while client.isConnected, client.unacknowledgedCount > 0, Date() < deadline {
@@ -99,6 +103,11 @@ package final class MosquittoUplink: Uplink {
                 let reason = client.takeReason()
                 client.disconnected("\(endpoint): \(reason?.words ?? Self.words(code))")
                 return (lasted, reason?.code == Self.takenOver)
+            }
+            if let reason = client.resetReason {
+                mosquitto_disconnect_v5(client.pointer, 0, nil)
+                client.disconnected("\(endpoint): \(reason)")
+                return (lasted, false)
             }
             if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
                 client.disconnected("closed")

@@ -19,14 +19,36 @@ package final class JSONReadings: PayloadEncoder {
         self.qos = qos
     }
 
-    package func message(
-        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime
-    ) -> OutboundMessage {
+    package func messages(
+        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime, packetLimit: Int?
+    ) -> [OutboundMessage] {
+        let envelope = Envelope(entry: entry, isReplay: isReplay, sent: sent)
         switch entry.body {
-        case .gap(let gap): message(for: gap, entry, isReplay: isReplay, sent: sent)
+        case .gap(let gap):
+            let message = message(for: gap, envelope)
+            return message.fits(packetLimit) ? [message] : []
         case .readings(let batch):
-            message(for: batch, entry, preparation(of: batch.layout, layout), isReplay: isReplay, sent: sent)
+            let layout = preparation(of: batch.layout, layout)
+            let message = message(for: batch, envelope, layout)
+            if message.fits(packetLimit) { return [message] }
+            return parts(of: batch, envelope, layout, wholeByteCount: message.packetByteCount, packetLimit ?? .max)
         }
+    }
+
+    /// The batch in as few equal parts as fit, none where a single reading is too large.
+    private func parts(
+        of batch: ReadingBatch, _ envelope: Envelope, _ layout: PreparedLayout, wholeByteCount: Int, _ packetLimit: Int
+    ) -> [OutboundMessage] {
+        var count = wholeByteCount / max(1, packetLimit) + 1
+        while count <= batch.count {
+            let messages = (0..<count).map { part in
+                let range = batch.count * part / count..<batch.count * (part + 1) / count
+                return message(for: batch.slice(range), envelope.part(part + 1, of: count), layout)
+            }
+            if messages.allSatisfy({ $0.fits(packetLimit) }) { return messages }
+            count = count == batch.count ? count + 1 : min(batch.count, count + max(1, count / 4))
+        }
+        return []
     }
 
     // MARK: - Readings
@@ -58,11 +80,11 @@ package final class JSONReadings: PayloadEncoder {
     }
 
     private func message(
-        for batch: ReadingBatch, _ entry: JournalEntry, _ layout: PreparedLayout, isReplay: Bool, sent: UnixTime
+        for batch: ReadingBatch, _ envelope: Envelope, _ layout: PreparedLayout
     ) -> OutboundMessage {
         var json = JSONWriter(capacity: 160 * batch.count + 256)
         json.object { json in
-            json.envelope("reading/1", gateway: gateway, entry, sent: sent, isReplay: isReplay)
+            json.envelope("reading/1", gateway: gateway, envelope)
             json.raw(layout.device)
             json.endHead()
             json.readings(batch, layout.heads, layout.units)
@@ -73,12 +95,10 @@ package final class JSONReadings: PayloadEncoder {
 
     // MARK: - Gaps
 
-    private func message(
-        for gap: GapRecord, _ entry: JournalEntry, isReplay: Bool, sent: UnixTime
-    ) -> OutboundMessage {
+    private func message(for gap: GapRecord, _ envelope: Envelope) -> OutboundMessage {
         var json = JSONWriter()
         json.object { json in
-            json.envelope("gap/1", gateway: gateway, entry, sent: sent, isReplay: isReplay)
+            json.envelope("gap/1", gateway: gateway, envelope)
             json.optional("device", gap.device) { $0.string($1) }
             json.optional("point", gap.point) { $0.string($1) }
             json.optional("from_seq", gap.positions?.lowerBound) { $0.integer($1) }
@@ -93,16 +113,40 @@ package final class JSONReadings: PayloadEncoder {
     }
 }
 
+/// What every document of a row says besides its content.
+private struct Envelope {
+    var entry: JournalEntry
+    var isReplay: Bool
+    var sent: UnixTime
+    /// Which part of how many, where a batch is larger than the broker takes; counted from 1.
+    var part: (number: Int, count: Int)?
+
+    func part(_ number: Int, of count: Int) -> Envelope {
+        var copy = self
+        copy.part = (number, count)
+        return copy
+    }
+}
+
+extension OutboundMessage {
+    fileprivate func fits(_ packetLimit: Int?) -> Bool {
+        packetLimit.map { packetByteCount <= $0 } ?? true
+    }
+}
+
 extension JSONWriter {
     /// The fields that every row has.
-    fileprivate mutating func envelope(
-        _ schema: String, gateway: String, _ entry: JournalEntry, sent: UnixTime, isReplay: Bool
-    ) {
+    fileprivate mutating func envelope(_ schema: String, gateway: String, _ envelope: Envelope) {
         member("schema") { $0.string(schema) }
         member("gateway") { $0.string(gateway) }
-        member("epoch") { $0.integer(entry.epoch) }
-        member("seq") { $0.integer(entry.position) }
-        member("sent") { $0.time(sent) }
-        if isReplay { member("replay") { $0.bool(true) } }
+        member("epoch") { $0.integer(envelope.entry.epoch) }
+        member("seq") { $0.integer(envelope.entry.position) }
+        if let part = envelope.part {
+            member("part") { $0.integer(part.number) }
+            member("parts") { $0.integer(part.count) }
+        }
+        member("sent") { $0.time(envelope.sent) }
+        if envelope.isReplay { member("replay") { $0.bool(true) } }
+        if envelope.entry.isVolatile { member("volatile") { $0.bool(true) } }
     }
 }

@@ -5,7 +5,7 @@ import Model
 /// bytes. The first byte names the format; formats are never changed, only added.
 enum BatchCodec {
     private static let readingsFormat: UInt8 = 1
-    private static let gapFormat: UInt8 = 2
+    static let gapFormat: UInt8 = 2
     /// Readings that one batch may hold.
     static let readingLimit = 65_535
 

@@ -10,6 +10,7 @@ actor Committer {
     private let lock: StateLock
     private var mark: StateMark
     private var pace = RetentionPace()
+    private var retryAt = Duration.zero
 
     init(lock: StateLock, mark: StateMark) {
         self.lock = lock
@@ -20,37 +21,65 @@ actor Committer {
         executor.asUnownedSerialExecutor()
     }
 
-    func commit(_ journal: SQLiteJournal) {
-        let (group, next, loss) = journal.takeGroup()
-        guard !group.isEmpty || loss != nil else { return }
-        var rows = group.rows
-        if let loss { rows.insert(journal.record(of: loss), at: 0) }
-        let stored = rows.enumerated().map { index, row in
-            StoredRow(position: next + UInt64(index), epoch: journal.epoch, recorded: row.recorded, body: row.body)
-        }
+    /// While the disk refuses rows, it is asked again this often.
+    private static let retryInterval = Duration.seconds(1)
+
+    func commit(_ journal: SQLiteJournal, isUrgent: Bool = false) {
+        let due = journal.takeDue()
+        guard !due.isEmpty else { return }
+        if !due.held.isEmpty, !isUrgent, journal.clock.uptime < retryAt { return hold(due, journal, nil) }
+        let gaps = journal.records(of: due)
+        let gapsFrom = due.next + Position(due.group.rows.count)
+        let fresh = journal.stored(due.group.rows, from: due.next) + journal.stored(gaps, from: gapsFrom)
         do {
             // One more for the gap record of an eviction.
-            try reserve(next + Position(stored.count) + 1)
-            try journal.database.commit(stored, pending: group.pending)
-            journal.committed(stored, readings: group.readings, toldLoss: loss != nil)
+            try reserve(due.next + Position(fresh.count) + 1)
+            try journal.database.commit(due.held + fresh, pending: due.group.pending)
+            journal.committed(fresh, due)
+            noteVolatileRows(false)
         } catch {
             noteIfDamage(error)
-            journal.refused(group, error)
+            retryAt = journal.clock.uptime + Self.retryInterval
+            // A position that somebody else took cannot be held: the rows get others.
+            if JournalOpening.isConflict(error) { journal.refused(due.group, error) } else { hold(due, journal, error) }
+            return
         }
-        guard pace.committed(stored, maxByteCount: journal.settings.maxByteCount) else { return }
+        try? journal.database.checkpointIfDue()
+        guard pace.committed(fresh, maxByteCount: journal.settings.maxByteCount) else { return }
         keepWithinLimits(journal)
     }
 
-    /// Commits what waits; rows that the disk refuses get their second chance at once.
+    /// Gives the rows their positions without the disk, after the state's mark says so: what is published from memory must
+    /// never be published otherwise under the same position, whatever happens to this process.
+    private func hold(_ due: SQLiteJournal.Due, _ journal: SQLiteJournal, _ error: (any Error)?) {
+        do {
+            noteVolatileRows(true)
+            guard mark.isVolatile else { throw JournalError.storage("the mark of the state folder cannot be written") }
+            try reserve(due.next + Position(due.group.rows.count) + 1)
+            journal.hold(due, error)
+        } catch let second {
+            journal.refused(due.group, error ?? second)
+        }
+    }
+
+    private func noteVolatileRows(_ areThere: Bool) {
+        guard mark.isVolatile != areThere else { return }
+        var changed = mark
+        changed.isVolatile = areThere
+        guard (try? lock.write(changed)) != nil else { return }
+        mark = changed
+    }
+
+    /// Commits what waits; rows that could not be held get their second chance at once.
     func flush(_ journal: SQLiteJournal) {
-        commit(journal)
-        if journal.hasRefusedReadings { commit(journal) }
+        commit(journal, isUrgent: true)
+        if journal.hasRefusedReadings { commit(journal, isUrgent: true) }
     }
 
     func keepWithinLimits(_ journal: SQLiteJournal) {
         do {
             let gaps = try journal.keepWithinLimits()
-            if !gaps.isEmpty { journal.committed(gaps, readings: 0, toldLoss: false) }
+            if !gaps.isEmpty { journal.evicted(telling: gaps) }
         } catch {
             // A disk that refuses shows at the next commit; eviction is tried again when it is due again.
             noteIfDamage(error)
@@ -63,12 +92,13 @@ actor Committer {
 
     func close(_ journal: SQLiteJournal) {
         flush(journal)
-        guard journal.endAppending() else { return }
+        guard let losesRows = journal.endAppending() else { return }
         let next = journal.state.withLock { $0.next }
         do {
-            try journal.database.close(next: next)
+            try journal.database.close(next: losesRows ? nil : next)
             mark.reserved = next
             mark.unsyncedBoot = nil
+            mark.isVolatile = losesRows
             try lock.write(mark)
         } catch {
             // The mark still covers every position that was given away: the next start goes on behind it.
@@ -108,12 +138,26 @@ final class QueueExecutor: SerialExecutor {
 }
 
 extension SQLiteJournal {
-    /// Takes the waiting group, and the loss that is still to be told.
-    func takeGroup() -> (group: RowGroup, next: Position, loss: Loss?) {
+    /// What the next commit is about.
+    struct Due {
+        /// Rows that have positions already, below `next`.
+        var held: [StoredRow]
+        var group: RowGroup
+        var next: Position
+        /// Losses that are still to be told.
+        var loss: Loss?
+        var dropped: HeldRows.Dropped?
+
+        var isEmpty: Bool { held.isEmpty && group.isEmpty && loss == nil && dropped == nil }
+    }
+
+    func takeDue() -> Due {
         state.withLock { state in
-            guard !state.isClosed else { return (RowGroup(), state.next, nil) }
+            guard !state.isClosed else { return Due(held: [], group: RowGroup(), next: state.next) }
             defer { state.group = RowGroup() }
-            return (state.group, state.next, state.loss)
+            return Due(
+                held: state.held.rows, group: state.group, next: state.next, loss: state.loss,
+                dropped: state.held.dropped)
         }
     }
 
@@ -121,28 +165,73 @@ extension SQLiteJournal {
         state.withLock { $0.group.hasRefusedReadings }
     }
 
-    func record(of loss: Loss) -> RowGroup.Waiting {
-        let now = clock.utc
-        let gap = GapRecord(from: min(loss.since, now), to: now, reason: .diskError, count: loss.readings)
-        return RowGroup.Waiting(recorded: now, body: BatchCodec.encode(.gap(gap)), readings: 0)
+    func stored(_ rows: [RowGroup.Waiting], from position: Position) -> [StoredRow] {
+        rows.enumerated().map { index, row in
+            StoredRow(position: position + Position(index), epoch: epoch, recorded: row.recorded, body: row.body)
+        }
     }
 
-    func committed(_ rows: [StoredRow], readings: Int, toldLoss: Bool) {
+    /// The gap records that tell the losses of `due`.
+    func records(of due: Due) -> [RowGroup.Waiting] {
+        let now = clock.utc
+        let loss = due.loss.map {
+            GapRecord(from: min($0.since, now), to: now, reason: .diskError, count: $0.readings)
+        }
+        return [loss, due.dropped?.record].compactMap { $0 }.map {
+            RowGroup.Waiting(recorded: now, body: BatchCodec.encode(.gap($0)), readings: 0)
+        }
+    }
+
+    /// Everything of `due` is on the disk, `fresh` of it for the first time.
+    func committed(_ fresh: [StoredRow], _ due: Due) {
         let (listeners, next) = state.withLock { state in
-            state.recent.append(rows)
-            state.next += UInt64(rows.count)
-            state.readings += UInt64(readings)
+            state.recent.append(fresh)
+            state.next += Position(fresh.count)
+            state.readings += UInt64(due.group.readings) + state.held.readingCount
             state.commits += 1
             state.fault = nil
-            if toldLoss { state.loss = nil }
+            state.loss = nil
+            if let dropped = due.dropped { state.tell(dropped.positions) }
+            state.held = HeldRows()
             return (Array(state.listeners.values), state.next)
         }
         for listener in listeners { listener.yield(next) }
     }
 
-    /// The disk did not take the group. What is lost by that is remembered until it can be told.
+    func evicted(telling gaps: [StoredRow]) {
+        let (listeners, next) = state.withLock { state in
+            state.recent.append(gaps)
+            state.next += Position(gaps.count)
+            return (Array(state.listeners.values), state.next)
+        }
+        for listener in listeners { listener.yield(next) }
+    }
+
+    /// The disk does not take the group: its rows get their positions and wait in memory, where publishers find them.
+    ///
+    /// - Parameter error: nil when the disk was not asked again yet.
+    func hold(_ due: Due, _ error: (any Error)?) {
+        let rows = stored(due.group.rows, from: due.next)
+        let (listeners, next) = state.withLock { state in
+            for (row, waiting) in zip(rows, due.group.rows) {
+                let owed = state.served?.isEmpty == false ? state.owed : nil
+                state.lostReadings += state.held.append(row, readings: waiting.readings) { position in
+                    owed?.contains { $0.low <= position && position < $0.high ?? .max } ?? true
+                }
+            }
+            state.recent.append(rows)
+            state.next += Position(rows.count)
+            state.group.pending.merge(due.group.pending) { newer, _ in newer }
+            if let error { state.fault = "the disk refuses rows, which wait in memory: \(error)" }
+            return (Array(state.listeners.values), state.next)
+        }
+        for listener in listeners { listener.yield(next) }
+    }
+
+    /// The disk did not take the group, and it cannot be held either. What is lost by that is remembered until it can be
+    /// told.
     func refused(_ group: RowGroup, _ error: any Error) {
-        let known = isConflict(error) ? try? database.bounds().next : nil
+        let known = JournalOpening.isConflict(error) ? try? database.bounds().next : nil
         let (listeners, next) = state.withLock { state in
             if let known, known > state.next {
                 // Rows are there that this process does not know of: their positions are never given again.
@@ -162,23 +251,19 @@ extension SQLiteJournal {
         for listener in listeners { listener.yield(next) }
     }
 
-    private func isConflict(_ error: any Error) -> Bool {
-        (error as? DatabaseError)?.resultCode == .SQLITE_CONSTRAINT
-    }
-
     /// From now on nothing is taken any more; what could not be committed is counted as lost.
     ///
-    /// - Returns: false when that was so already.
-    func endAppending() -> Bool {
-        let listeners = state.withLock { state -> [AsyncStream<Position>.Continuation]? in
+    /// - Returns: whether rows are lost that had positions; nil when it was closed already.
+    func endAppending() -> Bool? {
+        let end = state.withLock { state -> (listeners: [AsyncStream<Position>.Continuation], holds: Bool)? in
             guard !state.isClosed else { return nil }
             state.isClosed = true
-            state.lostReadings += UInt64(state.group.readings)
+            state.lostReadings += UInt64(state.group.readings) + state.held.readingCount
             state.group = RowGroup()
             defer { state.listeners = [:] }
-            return Array(state.listeners.values)
+            return (Array(state.listeners.values), !state.held.isEmpty || state.held.dropped != nil)
         }
-        listeners?.forEach { $0.finish() }
-        return listeners != nil
+        end?.listeners.forEach { $0.finish() }
+        return end?.holds
     }
 }

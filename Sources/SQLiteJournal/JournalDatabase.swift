@@ -14,13 +14,18 @@ struct StoredRow: Sendable {
 /// The database file: every statement that the journal needs, on connections that are set up the way the invariants want.
 struct JournalDatabase: Sendable {
     let pool: DatabasePool
+    let meter: LogMeter
 
     /// Version of the tables below (`PRAGMA user_version`). A larger one belongs to a newer Headgate.
     static let schemaVersion = 1
     /// Page cache of each connection, in KiB: the journal appends and reads forward, a large cache would only cost memory.
     private static let cacheSize = 512
-    /// The write-ahead log is cut back to this after a large group; SQLite checkpoints it every 1000 pages.
+    /// The write-ahead log is cut back to this after a large group.
     private static let logByteLimit = 8 << 20
+    /// Pages of the log that are worth moving into the main file.
+    private static let checkpointPages = 1000
+    /// Free space that the journal leaves on its file system, at most a twentieth of it.
+    private static let spareByteCount: Int64 = 64 << 20
 
     init(path: String, durability: BufferSettings.Durability) throws {
         var configuration = Configuration()
@@ -33,6 +38,7 @@ struct JournalDatabase: Sendable {
             try db.execute(sql: "PRAGMA journal_size_limit = \(Self.logByteLimit)")
         }
         pool = try DatabasePool(path: path, configuration: configuration)
+        meter = LogMeter(syncsEachCommit: durability == .power)
         let level = durability == .power ? 2 : 1
         try pool.writeWithoutTransaction { db in
             // The pool sets NORMAL while it opens: what the durability needs is set afterwards, and checked.
@@ -40,6 +46,7 @@ struct JournalDatabase: Sendable {
             guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == level else {
                 throw JournalError.unusable("\(path): SQLite does not accept synchronous=\(level)")
             }
+            meter.install(on: db)
         }
         try migrate(path: path)
     }
@@ -119,33 +126,52 @@ struct JournalDatabase: Sendable {
         }
     }
 
+    /// Moves the write-ahead log into the main file when it has grown long enough to be worth it.
+    func checkpointIfDue() throws {
+        guard meter.logPages >= Self.checkpointPages else { return }
+        try pool.writeWithoutTransaction { db in
+            let before = meter.logPages
+            // A reader may hold back the rest; the next commit tries again.
+            guard let row = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(PASSIVE)"),
+                let moved = Int.fromDatabaseValue(row[2])
+            else { return }
+            meter.checkpointed(isWhole: moved >= before)
+        }
+    }
+
     /// Rows from `position` on, in order. Where a row cannot be read those before it are returned.
     ///
+    /// - Returns: the rows, and whether no others follow them.
     /// - Throws: when the first row cannot be read.
-    func rows(from position: Position, limit: Int, byteLimit: Int) throws -> [StoredRow] {
+    func rows(from position: Position, limit: Int, byteLimit: Int) throws -> (rows: [StoredRow], isComplete: Bool) {
         try Self.rows(pool, from: position, limit: limit, byteLimit: byteLimit)
     }
 
     static func rows(
         _ reader: some DatabaseReader, from position: Position, limit: Int, byteLimit: Int
-    ) throws -> [StoredRow] {
+    ) throws -> (rows: [StoredRow], isComplete: Bool) {
         var rows: [StoredRow] = []
+        var isComplete = false
         do {
             try reader.read { db in
                 let cursor = try Row.fetchCursor(
                     db, sql: "SELECT seq, epoch, recorded, body FROM row WHERE seq >= ? ORDER BY seq LIMIT ?",
                     arguments: [Int64(clamping: position), max(0, limit)])
                 var byteCount = 0
-                while byteCount < byteLimit, let row = try cursor.next() {
+                while byteCount < byteLimit {
+                    guard let row = try cursor.next() else {
+                        isComplete = rows.count < limit
+                        break
+                    }
                     let stored = try StoredRow(row)
                     byteCount += stored.body.count
                     rows.append(stored)
                 }
             }
         } catch  where !rows.isEmpty {
-            return rows
+            return (rows, false)
         }
-        return rows
+        return (rows, isComplete)
     }
 
     private static func insert(_ rows: [StoredRow], _ db: Database) throws {
@@ -221,6 +247,14 @@ struct JournalDatabase: Sendable {
         }
     }
 
+    /// When the oldest row was appended.
+    func firstRecorded() throws -> UnixTime? {
+        try pool.read { db in
+            try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq LIMIT 1").map(
+                UnixTime.init(microseconds:))
+        }
+    }
+
     /// The first position that was not appended before `time`, looking at no more than `limit` rows: only rows older than
     /// every row before them go, so that a clock that was wrong for a while takes no others with it.
     func firstPosition(recordedSince time: UnixTime, limit: Int) throws -> Position? {
@@ -238,12 +272,41 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// Deletes everything below `first`, and appends `gap` in the same transaction where undelivered rows go.
-    func evict(below first: Position, gap: StoredRow?) throws {
+    /// Deletes everything below `first`, and appends `gap` in the same transaction where undelivered rows go, with what
+    /// their publishers then still have to deliver.
+    func evict(below first: Position, gap: StoredRow?, publishers: [String: [PositionInterval]]) throws {
         try pool.write { db in
             try db.execute(sql: "DELETE FROM row WHERE seq < ?", arguments: [Int64(first)])
             if let gap { try Self.insert([gap], db) }
+            try Self.store(publishers, db)
         }
+    }
+
+    /// The gap records stored below `end` that name positions.
+    func gaps(below end: Position) throws -> [(position: Position, gap: GapRecord)] {
+        try pool.read { db in
+            let cursor = try Row.fetchCursor(
+                db, sql: "SELECT seq, body FROM row WHERE seq < ? AND substr(body, 1, 1) = ?",
+                arguments: [Int64(end), Data([BatchCodec.gapFormat])])
+            var found: [(position: Position, gap: GapRecord)] = []
+            while let row = try cursor.next() {
+                guard let seq = Int64.fromDatabaseValue(row[0]), let body = Data.fromDatabaseValue(row[1]),
+                    case .gap(let gap)? = try? BatchCodec.decode(Array(body)), gap.positions != nil
+                else { continue }
+                found.append((Position(seq), gap))
+            }
+            return found
+        }
+    }
+
+    /// Bytes that rows may take before the file system has too little space left; no limit where that cannot be known.
+    func byteCountThatFits() -> Int64 {
+        var system = statvfs()
+        var file = stat()
+        guard statvfs(pool.path, &system) == 0, stat(pool.path, &file) == 0 else { return .max }
+        let block = Int64(system.f_frsize)
+        let spare = min(Self.spareByteCount, Int64(system.f_blocks) * block / 20)
+        return max(0, Int64(file.st_size) + Int64(system.f_bavail) * block - spare)
     }
 
     func recorded(at position: Position) throws -> UnixTime? {
@@ -254,9 +317,11 @@ struct JournalDatabase: Sendable {
     }
 
     /// Moves everything into the main file and closes it.
-    func close(next: Position) throws {
+    ///
+    /// - Parameter next: nil where rows that had positions are not in the file.
+    func close(next: Position?) throws {
         defer { try? pool.close() }
-        try pool.write { try Self.remember(next, $0) }
+        if let next { try pool.write { try Self.remember(next, $0) } }
         // A reader from outside may keep the log from being emptied; what is in it is durable all the same.
         _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
     }

@@ -16,6 +16,8 @@ struct JournalOpening {
     private let storedEpoch: UInt32
     private let lastRecorded: UnixTime?
     private var gaps: [GapRecord] = []
+    /// Positions that are missing and that this start tells.
+    var toldHoles: [ClosedRange<Position>] { gaps.compactMap(\.positions) }
 
     static let fileName = "journal.sqlite"
 
@@ -91,16 +93,24 @@ struct JournalOpening {
         return code == .SQLITE_CORRUPT || code == .SQLITE_NOTADB
     }
 
+    /// A row has a position that is taken already.
+    static func isConflict(_ error: any Error) -> Bool {
+        (error as? DatabaseError)?.resultCode == .SQLITE_CONSTRAINT
+    }
+
     /// Positions that an older, replaced or rolled back file does not know of are never given again.
     private mutating func skipWhatMayBeGone(_ mark: StateMark?, clock: any Timekeeper) {
         guard let mark, notes.isEmpty else { return }
         let isOlder = storedEpoch < mark.epoch
         let lostPower = mark.unsyncedBoot.map { $0 != StateMark.currentBoot } ?? false
-        guard mark.reserved > next, isOlder || lostPower else { return }
-        notes.append(
-            isOlder
-                ? "the journal is older than the state folder: rows of the last run are gone"
-                : "the machine went down with the last moments not yet on the disk (durability: process)")
+        guard mark.reserved > next, isOlder || lostPower || mark.isVolatile else { return }
+        if isOlder {
+            notes.append("the journal is older than the state folder: rows of the last run are gone")
+        } else if mark.isVolatile {
+            notes.append("the last run ended while the disk refused rows: those that waited in memory are gone")
+        } else {
+            notes.append("the machine went down with the last moments not yet on the disk (durability: process)")
+        }
         skip(to: mark.reserved, clock: clock)
     }
 

@@ -33,7 +33,8 @@ struct RetentionPace: Sendable {
 extension SQLiteJournal {
     /// Rows that one eviction looks at or deletes at most, so that it holds up no commit for long.
     private static let evictionStep = 20_000
-    /// Eviction makes this share of `max_size` free, so that it does not come back at once.
+    /// Eviction makes this share of `max_size` free, and waits until rows are older than `max_age` by this share of it, so
+    /// that it does not come back at once: what is lost in a long outage is told by few gap records.
     private static let headroom = 0.02
 
     /// Evicts what `max_size` and `max_age` no longer allow. On the committer's queue only.
@@ -42,73 +43,71 @@ extension SQLiteJournal {
     func keepWithinLimits() throws -> [StoredRow] {
         let used = try database.usedByteCount()
         let onDisk = try database.byteCountOnDisk()
-        let (first, next) = state.withLock { state in
+        let (first, next, isHolding) = state.withLock { state in
             state.byteCount = onDisk
-            return (state.first, state.next)
+            state.usedByteCount = used
+            return (state.first, state.next, !state.held.isEmpty)
         }
         // The newest row always stays: it carries the position on.
-        guard first + 1 < next else { return [] }
+        guard first + 1 < next, !isHolding else { return [] }
+        let limit = min(settings.maxByteCount, database.byteCountThatFits())
         var keepFrom = first
-        if used > settings.maxByteCount {
-            let excess = Double(used) - Double(settings.maxByteCount) * (1 - Self.headroom)
+        if used > limit {
+            let excess = Double(used) - Double(limit) * (1 - Self.headroom)
             let share = excess / Double(used)
             keepFrom = first + max(1, UInt64(Double(next - first) * share))
         }
-        let oldest = clock.utc - settings.maxAge
-        keepFrom = max(keepFrom, try database.firstPosition(recordedSince: oldest, limit: Self.evictionStep) ?? first)
+        keepFrom = max(keepFrom, try firstYoungPosition() ?? first)
         keepFrom = min(keepFrom, first + UInt64(Self.evictionStep), next - 1)
         return keepFrom > first ? try evict(below: keepFrom, from: first, next: next) : []
     }
 
+    /// The first row that `max_age` allows, once there are rows that are clearly too old.
+    private func firstYoungPosition() throws -> Position? {
+        let oldest = clock.utc - settings.maxAge
+        let overdue = oldest - settings.maxAge * Self.headroom
+        guard let recorded = try database.firstRecorded(), recorded < overdue else { return nil }
+        return try database.firstPosition(recordedSince: oldest, limit: Self.evictionStep)
+    }
+
     private func evict(below keepFrom: Position, from first: Position, next: Position) throws -> [StoredRow] {
-        let owed = state.withLock { $0.publishers.values.flatMap { $0 } }.overlap(with: first...(keepFrom - 1))
-        var gaps: [StoredRow] = []
-        if let low = owed.first?.lowerBound, let high = owed.last?.upperBound {
-            let count = owed.reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }
-            gaps = [try gapRow(for: low...high, count: count, position: next)]
+        let (owed, publishers) = state.withLock { state in
+            // Who is told by the gap record no longer has to deliver; who is not there now is told when it comes back.
+            let told = state.publishers.filter { state.served?.contains($0.key) ?? true }
+                .mapValues { $0.removing(0...(keepFrom - 1)) }
+            return (state.owed.overlap(with: first...(keepFrom - 1)), told)
         }
-        try database.evict(below: keepFrom, gap: gaps.first)
+        let gap = try owed.isEmpty ? nil : gapRow(for: owed, below: keepFrom, position: next)
+        try database.evict(below: keepFrom, gap: gap, publishers: publishers)
         state.withLock { state in
             state.first = keepFrom
             state.recent.evict(below: keepFrom)
-        }
-        return gaps
-    }
-
-    private func gapRow(for positions: ClosedRange<Position>, count: UInt64, position: Position) throws -> StoredRow {
-        let now = clock.utc
-        let from = try database.recorded(at: positions.lowerBound) ?? now
-        let to = try database.recorded(at: positions.upperBound) ?? now
-        let record = GapRecord(
-            positions: positions, from: min(from, to), to: max(from, to), reason: .bufferEvicted, count: count)
-        return StoredRow(position: position, epoch: epoch, recorded: now, body: BatchCodec.encode(.gap(record)))
-    }
-}
-
-extension [PositionInterval] {
-    /// The positions of `range` that are in any of the intervals: ascending, disjoint.
-    func overlap(with range: ClosedRange<Position>) -> [ClosedRange<Position>] {
-        var result: [ClosedRange<Position>] = []
-        for interval in sorted(by: { $0.low < $1.low }) where !interval.isEmpty {
-            let low = Swift.max(interval.low, result.last.map { $0.upperBound + 1 } ?? range.lowerBound)
-            let high = Swift.min(interval.high.map { $0 - 1 } ?? .max, range.upperBound)
-            guard low <= high else { continue }
-            if let last = result.last, last.upperBound + 1 == low {
-                result[result.count - 1] = last.lowerBound...high
-            } else {
-                result.append(low...high)
+            for (name, pending) in publishers where state.group.pending[name] == nil {
+                state.publishers[name] = pending
             }
         }
-        return result
+        return gap.map { [$0] } ?? []
     }
 
-    /// What is left without the positions of `range`, which are gone.
-    func removing(_ range: ClosedRange<Position>) -> [PositionInterval] {
-        flatMap { interval in
-            let before = PositionInterval(
-                low: interval.low, high: Swift.min(interval.high ?? .max, range.lowerBound))
-            let after = PositionInterval(low: Swift.max(interval.low, range.upperBound + 1), high: interval.high)
-            return [before, after].filter { !$0.isEmpty }
+    /// One record over all that goes undelivered, and over what undelivered records among it told.
+    private func gapRow(
+        for owed: [ClosedRange<Position>], below keepFrom: Position, position: Position
+    ) throws -> StoredRow {
+        let now = clock.utc
+        var low = owed[0].lowerBound
+        var high = owed[owed.count - 1].upperBound
+        var from = try database.recorded(at: low) ?? now
+        var to = try database.recorded(at: high) ?? now
+        var count = owed.reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }
+        for (position, gap) in try database.gaps(below: keepFrom) where owed.contains(where: { $0.contains(position) })
+        {
+            guard let told = gap.positions else { continue }
+            (low, high) = (min(low, told.lowerBound), max(high, told.upperBound))
+            (from, to) = (min(from, gap.from), max(to, gap.to))
+            count += gap.reason == .bufferEvicted ? gap.count : told.upperBound - told.lowerBound + 1
         }
+        let record = GapRecord(
+            positions: low...high, from: min(from, to), to: max(from, to), reason: .bufferEvicted, count: count)
+        return StoredRow(position: position, epoch: epoch, recorded: now, body: BatchCodec.encode(.gap(record)))
     }
 }

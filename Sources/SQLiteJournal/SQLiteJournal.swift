@@ -4,21 +4,26 @@ import GRDB
 package import Model
 import Synchronization
 
-/// The journal over SQLite. What it promises:
+/// The journal over SQLite. What it promises, and how:
 ///
-/// 1. Nothing can be read from it that is not committed, and what a publisher still owes leaves only by its own word.
-/// 2. Positions are contiguous for ever: they are given at the commit, so that a failed one leaves no hole. What was
-///    evicted undelivered is named by a gap record that is committed with the eviction.
-/// 3. kill -9 loses nothing that was committed and never gives one position to two rows: the position lives in the row, and
-///    ``StateMark`` keeps positions and epoch from being used again when the database itself is lost.
-/// 4. With durability `power` each group commit is one fsync (synchronous=FULL, set after opening and checked); with
-///    `process` a power cut may take the last moments, and the next start says so with a gap record.
-/// 5. Memory is bounded: ``RowGroup`` (then the caller waits) and ``RecentRows``.
-/// 6. Disk is bounded: `max_size` and `max_age`, oldest first. A disk that refuses a row twice costs its readings, which are
-///    counted and told by a `disk_error` gap record as soon as it takes rows again; no restart is needed.
-/// 7. A damaged file does not stop the start: it is set aside with a message, ``Salvage`` saves what can be read, gap records
-///    tell the rest. Damage that is met while running reads as gap records, and is repaired at the next start.
-/// 8. Layouts are kept with the rows, so that a changed configuration leaves old rows readable.
+/// 1. **Nothing is published that is not journaled.** Only committed rows can be read, the disk-full mode of 6 excepted,
+///    whose rows say that they are volatile. What a publisher still has to deliver leaves only by its own word.
+/// 2. **Positions are contiguous for ever.** They are given at the commit. Every position that is no longer here is named
+///    by a gap record: an eviction commits its record in the same transaction, and a record that is itself evicted before
+///    it was delivered is carried on in the next one.
+/// 3. **kill -9 loses nothing that was committed, and no position is ever given to two rows.** The position lives in the
+///    row; ``StateMark`` keeps positions and epoch from being used again when the database itself is lost, or rows were
+///    published that the disk had refused.
+/// 4. **With durability `power` the same holds for a power cut**: each group commit is one fsync (synchronous=FULL, set
+///    after opening and checked). With `process` a power cut may take the last moments, and the next start says so.
+/// 5. **Memory is bounded** whatever happens: ``RowGroup`` (then the caller waits), ``RecentRows``, ``HeldRows``.
+/// 6. **Disk is bounded**: `max_size` and `max_age`, oldest first, and never the last of the disk's free space. Rows that
+///    the disk refuses are held in memory and published from there, marked; what no longer fits is counted and told by a
+///    `disk_error` record as soon as the disk takes rows again. No restart is needed.
+/// 7. **A damaged file does not stop the start**: it is set aside with a message, ``Salvage`` saves what can be read, gap
+///    records tell the rest. Damage that is met while running is told at once, and repaired at the next start.
+/// 8. **Changing the configuration never empties the journal**: layouts are stored with the rows, and what a publisher
+///    that is no longer configured had to deliver stays on record.
 package final class SQLiteJournal: Journal {
     package let epoch: UInt32
     /// What the opener should tell the operator, in sentences: a file set aside, a restart.
@@ -34,9 +39,14 @@ package final class SQLiteJournal: Journal {
     struct State {
         var group = RowGroup()
         var recent = RecentRows()
+        var held = HeldRows()
         var first: Position
         var next: Position
         var publishers: [String: [PositionInterval]]
+        /// The publishers that there are; nil before anybody said.
+        var served: Set<String>?
+        /// Holes that a gap record of this run tells already.
+        var toldHoles: [ClosedRange<Position>] = []
         var layouts: [LayoutID: DeviceLayout] = [:]
         var listeners: [UUID: AsyncStream<Position>.Continuation] = [:]
         var readings: UInt64 = 0
@@ -47,7 +57,13 @@ package final class SQLiteJournal: Journal {
         /// Why the last commit failed, in words.
         var fault: String?
         var byteCount: Int64 = 0
+        var usedByteCount: Int64 = 0
         var isClosed = false
+
+        /// What the publishers that there are still have to deliver.
+        var owed: [PositionInterval] {
+            publishers.flatMap { name, pending in served?.contains(name) ?? true ? pending : [] }
+        }
     }
 
     /// What a refusing disk has cost.
@@ -76,6 +92,8 @@ package final class SQLiteJournal: Journal {
         openingNotes = opened.notes
         var state = State(first: opened.first, next: opened.next, publishers: opened.publishers)
         state.byteCount = (try? database.byteCountOnDisk()) ?? 0
+        state.usedByteCount = (try? database.usedByteCount()) ?? 0
+        state.toldHoles = opened.toldHoles
         self.state = Mutex(state)
         committer = Committer(lock: lock, mark: opened.mark)
         stored = StoredRows(database: database)
@@ -123,66 +141,80 @@ package final class SQLiteJournal: Journal {
 
     package func save(_ pending: [PositionInterval], for publisher: String) async {
         state.withLock { state in
+            // What lies below the first row is gone, and told.
+            let pending = state.first > 0 ? pending.removing(0...(state.first - 1)) : pending
             guard state.publishers[publisher] != pending else { return }
             state.publishers[publisher] = pending
             state.group.pending[publisher] = pending
         }
     }
 
+    package func serve(_ publishers: Set<String>) async {
+        state.withLock { $0.served = publishers }
+    }
+
     // MARK: - Reading
 
-    package func read(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] {
-        let (recent, next, isClosed) = state.withLock { state in
-            (
-                state.recent.rows(from: position, limit: limit, byteLimit: Self.readByteLimit), state.next,
-                state.isClosed
-            )
-        }
-        guard !isClosed else { throw .closed }
-        guard position < next, limit > 0 else { return [] }
-        if let recent { return entries(of: recent, from: position, before: next, limit: limit) }
-        do {
-            let found = try await stored.rows(
-                from: position, before: next, limit: limit, byteLimit: Self.readByteLimit)
-            if let damage = found.damage { await committer.noteIfDamage(damage) }
-            // Looked up afterwards: what was evicted meanwhile is no damage.
-            let first = state.withLock { $0.first }
-            return entries(of: found.rows, from: max(position, first), before: next, limit: limit)
-        } catch {
-            throw .storage("rows from \(position) on: \(error)")
-        }
-    }
-
-    /// The rows as entries without a hole from `position` on: a row that is damaged or missing reads as a gap record.
-    private func entries(
-        of rows: [StoredRow], from position: Position, before next: Position, limit: Int
-    ) -> [JournalEntry] {
-        var entries: [JournalEntry] = []
-        entries.reserveCapacity(min(limit, rows.count))
-        var expected = position
-        func fill(before end: Position, recorded: UnixTime) {
-            while expected < end, entries.count < limit {
-                entries.append(unreadable(expected, recorded: recorded))
-                expected += 1
+    package func read(from position: Position, limit: Int) async throws(JournalError) -> JournalSlice {
+        let look = state.withLock { $0.look(from: position, limit: limit, byteLimit: Self.readByteLimit) }
+        switch look {
+        case .closed: throw .closed
+        case .nothing: return JournalSlice(entries: [], end: position)
+        case .memory(let rows, let volatileFrom):
+            return slice(of: rows, from: position, before: rows.last.map { $0.position + 1 } ?? position, volatileFrom)
+        case .disk(let end):
+            do {
+                let found = try await stored.rows(
+                    from: position, before: end, limit: limit, byteLimit: Self.readByteLimit)
+                if let damage = found.damage { await committer.noteIfDamage(damage) }
+                tellHoles(between: found.rows, from: position, before: found.end)
+                return slice(of: found.rows, from: position, before: found.end, .max)
+            } catch {
+                throw .storage("rows from \(position) on: \(error)")
             }
         }
-        for row in rows where row.position >= expected {
-            fill(before: row.position, recorded: row.recorded)
-            guard entries.count < limit else { return entries }
-            let body = try? BatchCodec.decode(row.body)
-            entries.append(
-                body.map { JournalEntry(position: row.position, epoch: row.epoch, body: $0) }
-                    ?? unreadable(row.position, recorded: row.recorded))
-            expected = row.position + 1
-        }
-        if rows.isEmpty { fill(before: next, recorded: clock.utc) }
-        return entries
     }
 
-    private func unreadable(_ position: Position, recorded: UnixTime) -> JournalEntry {
-        let gap = GapRecord(
-            positions: position...position, from: recorded, to: recorded, reason: .diskError, count: 1)
-        return JournalEntry(position: position, epoch: epoch, body: .gap(gap))
+    /// - Parameter volatileFrom: rows from there on are in memory only.
+    private func slice(
+        of rows: [StoredRow], from position: Position, before end: Position, _ volatileFrom: Position
+    ) -> JournalSlice {
+        var entries: [JournalEntry] = []
+        entries.reserveCapacity(rows.count)
+        for row in rows where row.position >= position {
+            guard let body = try? BatchCodec.decode(row.body) else {
+                tellHole(row.position, before: row.position + 1)
+                continue
+            }
+            entries.append(
+                JournalEntry(
+                    position: row.position, epoch: row.epoch, body: body, isVolatile: row.position >= volatileFrom))
+        }
+        return JournalSlice(entries: entries, end: end)
+    }
+
+    private func tellHoles(between rows: [StoredRow], from position: Position, before end: Position) {
+        var expected = position
+        for row in rows where row.position >= position {
+            tellHole(expected, before: row.position)
+            expected = row.position + 1
+        }
+        tellHole(expected, before: end)
+    }
+
+    /// Appends a gap record for rows that are missing or cannot be read, unless this run told it already.
+    private func tellHole(_ low: Position, before end: Position) {
+        guard low < end else { return }
+        let now = clock.utc
+        state.withLock { state in
+            // Looked up afterwards: what was evicted meanwhile is no damage.
+            let low = max(low, state.first)
+            guard low < end, !state.isTold(low...(end - 1)) else { return }
+            state.tell(low...(end - 1))
+            let gap = GapRecord(positions: low...(end - 1), from: now, to: now, reason: .diskError, count: end - low)
+            state.group.append(
+                RowGroup.Waiting(recorded: now, body: BatchCodec.encode(.gap(gap)), readings: 0))
+        }
     }
 
     package var next: Position {
@@ -234,11 +266,57 @@ package final class SQLiteJournal: Journal {
 
     package var figures: JournalFigures {
         get async {
-            state.withLock { state in
-                JournalFigures(
-                    first: state.first, next: state.next, byteCount: state.byteCount, readings: state.readings,
-                    commits: state.commits, lostReadings: state.lostReadings, fault: state.fault)
+            let syncs = database.meter.syncs
+            return state.withLock { state in
+                var figures = JournalFigures(first: state.first, next: state.next, byteCount: state.byteCount)
+                figures.usedByteCount = state.usedByteCount
+                figures.readings = state.readings
+                figures.commits = state.commits
+                figures.syncs = syncs
+                figures.lostReadings = state.lostReadings
+                figures.volatileRows = UInt64(state.held.rows.count)
+                figures.fault = state.fault
+                return figures
             }
         }
+    }
+}
+
+extension SQLiteJournal.State {
+    /// Holes that are remembered as told; what falls out may be told twice.
+    private static let toldHoleLimit = 1000
+
+    func isTold(_ hole: ClosedRange<Position>) -> Bool {
+        (toldHoles + [held.dropped?.positions].compactMap { $0 }).contains {
+            $0.contains(hole.lowerBound) && $0.contains(hole.upperBound)
+        }
+    }
+
+    mutating func tell(_ hole: ClosedRange<Position>) {
+        if toldHoles.count >= Self.toldHoleLimit { toldHoles.removeFirst() }
+        toldHoles.append(hole)
+    }
+
+    /// Where rows can be had.
+    enum Look {
+        case closed, nothing
+        /// Rows, and the position from which on they are in memory only.
+        case memory([StoredRow], volatileFrom: Position)
+        /// On the disk, up to but not including this position.
+        case disk(before: Position)
+    }
+
+    func look(from position: Position, limit: Int, byteLimit: Int) -> Look {
+        guard !isClosed else { return .closed }
+        guard position < next, limit > 0 else { return .nothing }
+        let volatileFrom = held.first ?? .max
+        if let rows = recent.rows(from: position, limit: limit, byteLimit: byteLimit) {
+            return .memory(rows, volatileFrom: volatileFrom)
+        }
+        guard position < volatileFrom else {
+            return .memory(
+                held.rows(from: position, limit: limit, byteLimit: byteLimit), volatileFrom: volatileFrom)
+        }
+        return .disk(before: min(next, volatileFrom))
     }
 }

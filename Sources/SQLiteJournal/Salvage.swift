@@ -63,10 +63,10 @@ final class Salvage {
         var failures = 0
         while failures < Self.failureLimit {
             let chunk = try? JournalDatabase.rows(source, from: position, limit: Self.chunk, byteLimit: 4 << 20)
-            if let chunk, let last = chunk.last, last.position < Position(Int64.max / 2) {
+            if let chunk = chunk?.rows, let last = chunk.last, last.position < Position(Int64.max / 2) {
                 try keep(chunk, in: target)
                 (position, step) = (last.position + 1, 1)
-            } else if chunk?.isEmpty == true {
+            } else if chunk?.rows.isEmpty == true {
                 return
             } else {
                 failures += 1

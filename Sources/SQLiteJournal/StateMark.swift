@@ -12,6 +12,8 @@ struct StateMark: Hashable, Sendable {
     var reserved: Position
     /// Damage was met while running: the next start repairs.
     var isDamaged = false
+    /// Positions were given to rows that the disk had refused: the next start goes on behind all of them.
+    var isVolatile = false
     /// The machine's boot under which commits are not synced, nil where each is: another boot then means that committed
     /// rows may be gone.
     var unsyncedBoot: String?
@@ -21,10 +23,19 @@ struct StateMark: Hashable, Sendable {
     /// One line of text, padded so that it is always overwritten in place.
     var line: [UInt8] {
         let text =
-            "headgate-state 1 \(epoch) \(reserved) \(isDamaged ? "damaged" : "sound") \(unsyncedBoot ?? "synced")"
+            "headgate-state 1 \(epoch) \(reserved) \(condition) \(unsyncedBoot ?? "synced")"
         return Array(text.utf8.prefix(Self.byteCount - 1))
             + [UInt8](repeating: 32, count: Self.byteCount - 1)
             .dropFirst(text.utf8.count) + [10]
+    }
+
+    private var condition: String {
+        switch (isDamaged, isVolatile) {
+        case (false, false): "sound"
+        case (true, false): "damaged"
+        case (false, true): "volatile"
+        case (true, true): "damaged+volatile"
+        }
     }
 
     init(epoch: UInt32, reserved: Position, unsyncedBoot: String?) {
@@ -40,7 +51,8 @@ struct StateMark: Hashable, Sendable {
             let reserved = Position(words[3]), reserved <= Position(Int64.max / 2)
         else { return nil }
         self.init(epoch: epoch, reserved: reserved, unsyncedBoot: words[5] == "synced" ? nil : String(words[5]))
-        isDamaged = words[4] == "damaged"
+        isDamaged = words[4].hasPrefix("damaged")
+        isVolatile = words[4].hasSuffix("volatile")
     }
 
     /// Names this boot of the machine.

@@ -8,8 +8,9 @@ import Testing
         var live: Position = 1
         var backlog: Set<Position> = []
         var inFlight: Set<Position> = []
+        var parked: Set<Position> = []
 
-        var unacknowledged: Set<Position> { backlog.union(inFlight) }
+        var unacknowledged: Set<Position> { backlog.union(inFlight).union(parked) }
 
         mutating func skipLive(to next: Position) {
             while live < next {
@@ -34,6 +35,8 @@ import Testing
             #expect(pending.backlogCount == UInt64(model.backlog.count), "step \(step)")
             #expect(pending.nextBacklog == model.backlog.min(), "step \(step)")
             #expect(pending.inFlightCount == model.inFlight.count, "step \(step)")
+            #expect(pending.parkedCount == UInt64(model.parked.count), "step \(step)")
+            #expect(pending.oldest == (model.unacknowledged.min() ?? model.live), "step \(step)")
             let stored = pending.unacknowledged
             #expect(stored.last == PositionInterval(low: pending.live, high: nil))
             #expect(Self.positions(stored, below: pending.live) == model.unacknowledged, "step \(step)")
@@ -45,7 +48,7 @@ import Testing
     private func change(
         _ pending: inout PendingIntervals, _ model: inout NaiveModel, _ random: inout SeededGenerator
     ) {
-        switch Int.random(in: 0..<9, using: &random) {
+        switch Int.random(in: 0..<11, using: &random) {
         case 0, 1:
             pending.sentLive(pending.live)
             model.inFlight.insert(model.live)
@@ -60,8 +63,25 @@ import Testing
             #expect(pending.acknowledged(position) == (model.inFlight.remove(position) != nil))
         case 5:
             let position = model.inFlight.sorted().randomElement(using: &random) ?? 7
-            pending.refused(position)
+            pending.unsent(position)
             if model.inFlight.remove(position) != nil { model.backlog.insert(position) }
+        case 9:
+            let position = model.inFlight.sorted().randomElement(using: &random) ?? 7
+            pending.park(position)
+            if model.inFlight.remove(position) != nil { model.parked.insert(position) }
+        case 10:
+            if Bool.random(using: &random) {
+                pending.unpark()
+                model.backlog.formUnion(model.parked)
+                model.parked = []
+            } else {
+                let position = pending.unparkOne()
+                #expect((position == nil) == model.parked.isEmpty)
+                if let position {
+                    #expect(model.parked.remove(position) != nil)
+                    model.backlog.insert(position)
+                }
+            }
         case 6:
             pending.disconnected()
             model.backlog.formUnion(model.inFlight)
@@ -85,10 +105,12 @@ import Testing
         } else {
             let first = low / 2
             let lost = pending.evicted(below: first)
-            let gone = model.backlog.filter { $0 < first }
-            #expect(Set(lost.flatMap { Array($0) }) == gone)
-            model.backlog.subtract(gone)
             model.skipLive(to: first)
+            let gone = model.backlog.union(model.parked).filter { $0 < first }
+            #expect(lost?.count ?? 0 == UInt64(gone.count))
+            #expect(lost?.positions.lowerBound == gone.min() && lost?.positions.upperBound == gone.max())
+            model.backlog.subtract(gone)
+            model.parked.subtract(gone)
         }
     }
 

@@ -5,8 +5,15 @@ import Testing
 
 /// Writes position and replay flag into the message, so that a test can tell rows apart.
 struct PlainEncoder: PayloadEncoder {
-    func message(for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime) -> OutboundMessage {
-        OutboundMessage(topic: isReplay ? "replay" : "live", payload: Array("\(entry.position)".utf8))
+    func messages(
+        for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime, packetLimit: Int?
+    ) -> [OutboundMessage] {
+        let whole = OutboundMessage(topic: isReplay ? "replay" : "live", payload: Array("\(entry.position)".utf8))
+        guard let packetLimit, packetLimit < 100 else { return [whole] }
+        // As many parts as the limit says; none where it is 0.
+        return (0..<packetLimit).map { part in
+            OutboundMessage(topic: whole.topic, payload: whole.payload + Array(".\(part + 1)".utf8))
+        }
     }
 }
 

@@ -69,8 +69,10 @@ import Testing
 
     @Test func readingsAreValidAndLookLikeTheContract() throws {
         let layout = DeviceDocument(Self.device).layout
-        let message = try Self.encoder().message(
-            for: Self.entry(), layout: layout, isReplay: true, sent: UnixTime(milliseconds: 1_795_218_067_412))
+        let messages = try Self.encoder().messages(
+            for: Self.entry(), layout: layout, isReplay: true, sent: UnixTime(milliseconds: 1_795_218_067_412),
+            packetLimit: nil)
+        let message = try #require(messages.first)
         #expect(try Self.complaints(message.payload, schema: "reading-1") == "")
         #expect(message.topic == "headgate/v1/gw-07/r/chiller1")
         let text = String(decoding: message.payload, as: UTF8.self)
@@ -85,8 +87,9 @@ import Testing
 
     @Test func liveReadingsSayNothingOfReplay() throws {
         let layout = DeviceDocument(Self.device).layout
-        let message = try Self.encoder().message(
-            for: Self.entry(), layout: layout, isReplay: false, sent: UnixTime(milliseconds: 0))
+        let messages = try Self.encoder().messages(
+            for: Self.entry(), layout: layout, isReplay: false, sent: UnixTime(milliseconds: 0), packetLimit: nil)
+        let message = try #require(messages.first)
         #expect(!String(decoding: message.payload, as: UTF8.self).contains("replay"))
     }
 
@@ -96,8 +99,10 @@ import Testing
         let gap = GapRecord(
             device: isFull ? "chiller1" : nil, positions: isFull ? 3...9 : nil, from: time, to: time,
             reason: isFull ? .bufferEvicted : .restart, count: isFull ? 7 : 0)
-        let message = try Self.encoder().message(
-            for: JournalEntry(position: 4, epoch: 1, body: .gap(gap)), layout: nil, isReplay: false, sent: time)
+        let messages = try Self.encoder().messages(
+            for: JournalEntry(position: 4, epoch: 1, body: .gap(gap)), layout: nil, isReplay: false, sent: time,
+            packetLimit: nil)
+        let message = try #require(messages.first)
         #expect(try Self.complaints(message.payload, schema: "gap-1") == "")
         #expect(message.topic == (isFull ? "headgate/v1/gw-07/gap/chiller1" : "headgate/v1/gw-07/gap"))
     }

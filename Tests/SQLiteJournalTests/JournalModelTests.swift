@@ -55,7 +55,7 @@ private struct ModelJournal {
             case 9:
                 let position = Position.random(in: 1...Position(model.committed.count + 3), using: &random)
                 let limit = Int.random(in: 0...40, using: &random)
-                let rows = try await journal.read(from: position, limit: limit)
+                let rows = try await journal.rows(from: position, limit: limit)
                 let expected = model.committed.dropFirst(Int(position - 1)).prefix(limit)
                 #expect(rows.map(\.number) == Array(expected), "seed \(seed)")
                 #expect(rows.first.map(\.position) ?? position == position)
@@ -99,7 +99,7 @@ private struct ModelJournal {
                     var position: Position = 1
                     for await next in await journal.commits() {
                         while position < next {
-                            let rows = try await journal.read(from: position, limit: 50)
+                            let rows = try await journal.rows(from: position, limit: 50)
                             guard let last = rows.last else { break }
                             #expect(rows.first?.position == position && isContiguous(rows))
                             seen += rows.compactMap(\.number)

@@ -86,7 +86,7 @@ import Testing
         await journal.save([.init(low: 7, high: 9)], for: "cloud")
         // 30 rows are older than 100 seconds now.
         clock.advance(.seconds(90.5))
-        for gap in try journal.keepWithinLimits() { journal.committed([gap], readings: 0, toldLoss: false) }
+        journal.evicted(telling: try journal.keepWithinLimits())
         let rows = try await journal.everything()
         #expect(rows.first?.position == 31)
         #expect(isContiguous(rows))
@@ -125,6 +125,65 @@ import Testing
         let next = try killed.open()
         #expect(await next.next == 12, "ten rows and the restart")
         await next.close()
+        await journal.close()
+    }
+
+    @Test func aLossThatWasToldByARecordThatIsLostItselfIsToldAgain() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await journal.save([.init(low: 1, high: nil)], for: "plant")
+        await fill(journal, 0..<12_000)
+        let rows = try await journal.everything()
+        let first = try #require(rows.first?.position)
+        #expect(first > 5000, "the buffer was overwritten several times")
+        let told = rows.compactMap(\.gap?.positions)
+        #expect((1..<first).allSatisfy { hole in told.contains { $0.contains(hole) } })
+        #expect(told.count < 60, "a long loss is told by few records")
+        await journal.close()
+    }
+
+    @Test func whatWasEvictedWhileAPublisherWasAwayIsNoLossToTheOthers() async throws {
+        let folder = try StateFolder()
+        var journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await journal.save([.init(low: 5, high: nil)], for: "away")
+        await journal.serve(["plant"])
+        await fill(journal, 0..<6000)
+        #expect(try await journal.everything().allSatisfy { $0.gap == nil })
+        #expect(try await journal.pending(for: "away") == [.init(low: 5, high: nil)], "it may come back")
+        await journal.close()
+        journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        #expect(try await journal.pending(for: "away") == [.init(low: 5, high: nil)])
+        await journal.close()
+    }
+
+    @Test func whoIsToldOfAnEvictionDoesNotOweItAfterACrash() async throws {
+        let folder = try StateFolder()
+        let journal = try folder.open(BufferSettings(maxByteCount: 1 << 20))
+        await journal.save([.init(low: 1, high: nil)], for: "plant")
+        await fill(journal, 0..<6000)
+        let killed = try StateFolder(snapshotOf: folder)
+        let next = try killed.open(BufferSettings(maxByteCount: 1 << 20))
+        let first = await next.figures.first
+        #expect(try await next.pending(for: "plant")?.first?.low ?? 0 >= first)
+        await next.close()
+        await journal.close()
+    }
+
+    @Test func rowsThatAreTooOldGoInFewSteps() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let journal = try folder.open(BufferSettings(maxAge: .seconds(1000)), clock: clock)
+        await journal.save([.init(low: 1, high: nil)], for: "plant")
+        for number in 0..<4000 as Range<UInt64> {
+            clock.advance(.seconds(1))
+            await journal.append(Sample.numbered(number))
+            if number % 2 == 1 { await journal.flush() }
+        }
+        await journal.flush()
+        let rows = try await journal.everything()
+        #expect(rows.compactMap(\.gap).count <= 60)
+        #expect((1000...1100).contains(rows.compactMap(\.number).count))
+        #expect(unexplainedHoles(rows).isEmpty)
         await journal.close()
     }
 

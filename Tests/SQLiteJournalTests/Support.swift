@@ -186,21 +186,39 @@ extension JournalEntry {
 }
 
 extension SQLiteJournal {
+    func rows(from position: Position, limit: Int) async throws(JournalError) -> [JournalEntry] {
+        try await read(from: position, limit: limit).entries
+    }
+
     /// Everything stored, in order.
     func everything() async throws -> [JournalEntry] {
         var all: [JournalEntry] = []
         var position = await figures.first
         while true {
-            let entries = try await read(from: position, limit: 500)
-            guard let last = entries.last else { return all }
-            all += entries
-            position = last.position + 1
+            let slice = try await read(from: position, limit: 500)
+            all += slice.entries
+            guard slice.end > position else { return all }
+            position = slice.end
         }
+    }
+
+    /// Everything stored, what reading it has to tell included.
+    func everythingTold() async throws -> [JournalEntry] {
+        _ = try await everything()
+        await flush()
+        return try await everything()
     }
 
     func appendNumbered(_ numbers: Range<UInt64>) async {
         for number in numbers { await append(Sample.numbered(number)) }
     }
+}
+
+/// Positions between the first and the last entry that are neither there nor named by a gap record among them.
+func unexplainedHoles(_ entries: [JournalEntry]) -> [Position] {
+    let told = entries.compactMap(\.gap?.positions)
+    return zip(entries, entries.dropFirst()).flatMap { Array(($0.position + 1)..<max($0.position + 1, $1.position)) }
+        .filter { hole in !told.contains { $0.contains(hole) } }
 }
 
 /// Whether positions rise by one from row to row.

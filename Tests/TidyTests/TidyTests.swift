@@ -29,7 +29,9 @@ import Testing
         "ModbusBus": [
             "CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization",
         ],
-        "SQLiteJournal": ["Dispatch", "Engine", "Foundation", "GRDB", "Glibc", "Model", "Synchronization"],
+        "SQLiteJournal": [
+            "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",
+        ],
         "MosquittoUplink": ["CMosquitto", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization"],
         "Profiles": ["Foundation", "Model", "Yams"],
         "Payloads": ["Crypto", "Engine", "Model", "Synchronization"],
