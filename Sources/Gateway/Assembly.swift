@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Logging
 import ModbusBus
 import Model
@@ -28,6 +29,7 @@ actor Assembly {
     private let loops: any EventLoopGroup
     private let logger: Logger
     let board = StatusBoard()
+    private var rates = Rates()
     private var connections: [String: RunningConnection] = [:]
     private var publishers: [String: RunningPublisher] = [:]
     /// The next `n` of each point of each device of this epoch, for whoever polls it next.
@@ -48,6 +50,7 @@ actor Assembly {
         for name in change.connectionsToStop { await stopConnection(name) }
         for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
         self.site = site
+        await journal.serve(Set(site.publishers.map(\.name)))
         for id in change.removedDevices { board.remove(id) }
         for (index, connection) in change.connectionsToStart.enumerated() {
             try await start(connection, phase: Double(index) * 0.618_034)
@@ -180,11 +183,71 @@ actor Assembly {
             time: isWill ? nil : clock.utc)
     }
 
+    /// Notes the counters of this moment; called once a second.
+    func sample(_ status: StatusDocument) {
+        guard let journal = status.journal else { return }
+        let writes = try? String(contentsOfFile: "/proc/self/io", encoding: .utf8)
+        rates.add(
+            Rates.Sample(
+                uptime: clock.uptime, readings: journal.readings, rows: journal.next, commits: journal.commits,
+                syncs: journal.syncs, bytesWritten: writes.flatMap(DiskWrites.byteCount),
+                pending: status.publishers.mapValues(\.pending)))
+    }
+
+    /// What the buffer does, as ``JournalReport/Live`` reads it.
+    func journalDocument() async -> [UInt8] {
+        let status = await status(.online)
+        var json = JSONWriter()
+        json.object { json in
+            json.member("window_s") { $0.number(rates.seconds) }
+            json.optional("readings_per_s", rates.perSecond(\.readings)) { $0.number($1) }
+            json.optional("rows_per_s", rates.perSecond(\.rows)) { $0.number($1) }
+            json.optional("commits_per_s", rates.perSecond(\.commits)) { $0.number($1) }
+            json.optional("fsyncs_per_s", rates.perSecond(\.syncs)) { $0.number($1) }
+            json.optional("bytes_written_per_day", rates.perSecond(\.bytesWritten)) { $0.number($1 * 86_400) }
+            json.member("lost_readings") { $0.integer(status.journal?.lostReadings ?? 0) }
+            json.member("volatile_rows") { $0.integer(status.journal?.volatileRows ?? 0) }
+            json.optional("fault", status.journal?.fault) { $0.string($1) }
+            json.member("publishers") {
+                $0.object { list in
+                    for (name, figures) in status.publishers.sorted(by: { $0.key < $1.key }) {
+                        list.member(name) { $0.publisher(figures, drainSeconds: rates.drainSeconds(name)) }
+                    }
+                }
+            }
+        }
+        return json.bytes
+    }
+
+    /// Gives a publisher rows to deliver again.
+    ///
+    /// - Returns: false when there is no such publisher.
+    func replay(_ positions: [ClosedRange<Position>], to name: String) async -> Bool {
+        guard let running = publishers[name] else { return false }
+        for range in positions { await running.publisher.replay(range) }
+        return true
+    }
+
+    var publisherNames: [String] { publishers.keys.sorted() }
+
     /// Reads a device now, through its connection; nil when there is no such device.
     func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else {
             return nil
         }
         return await running.poller.readNow(device)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func publisher(_ figures: PublisherFigures, drainSeconds: Double?) {
+        object { json in
+            json.member("state") { $0.string(figures.state.rawValue) }
+            json.optional("trouble", figures.trouble) { $0.string($1) }
+            json.member("pending") { $0.integer(figures.pending) }
+            json.member("set_aside") { $0.integer(figures.setAside) }
+            json.member("oldest_seq") { $0.integer(figures.oldest) }
+            json.optional("drain_s", drainSeconds) { $0.number($1) }
+        }
     }
 }

@@ -11,7 +11,9 @@ struct ControlRequests {
         switch (words.first, words.count) {
         case ("status", 1): return await assembly.status(.online).json
         case ("read", 2): return await read(words[1])
-        default: return problem("unknown request; allowed: status, read DEVICE")
+        case ("journal", 1): return await assembly.journalDocument()
+        case ("replay", 3...): return await replay(to: words[1], words.dropFirst(2))
+        default: return problem("unknown request; allowed: status, journal, read DEVICE, replay PUBLISHER FROM-TO …")
         }
     }
 
@@ -20,6 +22,25 @@ struct ControlRequests {
         return ReadDocument(
             device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) }
         ).json
+    }
+
+    /// - Parameter ranges: positions as `FROM-TO`.
+    private func replay(to publisher: String, _ ranges: ArraySlice<String>) async -> [UInt8] {
+        var positions: [ClosedRange<Position>] = []
+        for range in ranges {
+            let ends = range.split(separator: "-").compactMap { Position($0) }
+            guard ends.count == 2, ends[0] <= ends[1] else { return problem("'\(range)' is no range of positions") }
+            positions.append(ends[0]...ends[1])
+        }
+        guard await assembly.replay(positions, to: publisher) else {
+            let known = await assembly.publisherNames.joined(separator: ", ")
+            return problem("no publisher '\(publisher)'; there are: \(known)")
+        }
+        var json = JSONWriter()
+        json.object { json in
+            json.member("rows") { $0.integer(positions.reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }) }
+        }
+        return json.bytes
     }
 
     private func problem(_ text: String) -> [UInt8] {

@@ -16,6 +16,7 @@ struct Watch {
         while !Task.isCancelled {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
             let status = await assembly.status(.online)
+            await assembly.sample(status)
             for (id, device) in status.devices where devices[id] != device.state {
                 if device.state != .waiting { log(id, device) }
                 devices[id] = device.state

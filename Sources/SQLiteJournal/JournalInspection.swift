@@ -12,8 +12,25 @@ package struct JournalInspection: Sendable {
     package var byteCount: Int64
     package var oldest: UnixTime?
     package var newest: UnixTime?
+    /// Of these, bytes of pages that hold something.
+    package var usedByteCount: Int64
+    /// Readings in a row on average, over the newest rows; nil where there are none.
+    package var readingsPerRow: Double?
+    /// Rows that were journaled in the last ``recentSpan`` before the newest.
+    package var recentRows: UInt64
     /// What each publisher still has to deliver.
-    package var publishers: [String: UInt64]
+    package var publishers: [String: PublisherDepth]
+
+    /// How much waits for one publisher, as far as it was last written down.
+    package struct PublisherDepth: Hashable, Sendable {
+        package var rows: UInt64
+        package var oldest: Position?
+    }
+
+    /// What ``recentRows`` looks back on.
+    package static let recentSpan = Duration.seconds(600)
+    /// Newest rows that are decoded for an average.
+    private static let sample = 500
 
     /// - Throws: ``JournalError`` when there is no journal or it cannot be read.
     package init(folder: String) throws(JournalError) {
@@ -48,9 +65,36 @@ package struct JournalInspection: Sendable {
         oldest = try integer("SELECT recorded FROM row ORDER BY seq LIMIT 1").map(UnixTime.init(microseconds:))
         newest = try integer("SELECT recorded FROM row ORDER BY seq DESC LIMIT 1").map(UnixTime.init(microseconds:))
         byteCount = 0
+        let pages = try integer("PRAGMA page_count") ?? 0
+        usedByteCount = (pages - (try integer("PRAGMA freelist_count") ?? 0)) * (try integer("PRAGMA page_size") ?? 0)
+        recentRows = try Self.recentRows(db, newest: newest, next: next)
+        readingsPerRow = try Self.readingsPerRow(db)
         publishers = try JournalDatabase.publishers(db).mapValues { intervals in
-            guard first < next else { return 0 }
-            return intervals.overlap(with: first...(next - 1)).reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }
+            guard first < next else { return PublisherDepth(rows: 0) }
+            let owed = intervals.overlap(with: first...(next - 1))
+            return PublisherDepth(
+                rows: owed.reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }, oldest: owed.first?.lowerBound)
         }
+    }
+
+    private static func readingsPerRow(_ db: Database) throws -> Double? {
+        let bodies = try Data.fetchAll(db, sql: "SELECT body FROM row ORDER BY seq DESC LIMIT \(sample)")
+        let counts = bodies.map { body in
+            if case .readings(let batch)? = try? BatchCodec.decode(Array(body)) { batch.count } else { 0 }
+        }
+        return counts.isEmpty ? nil : Double(counts.reduce(0, +)) / Double(counts.count)
+    }
+
+    /// Found by halving: rows are in the order of time, unless the clock was set meanwhile.
+    private static func recentRows(_ db: Database, newest: UnixTime?, next: Position) throws -> UInt64 {
+        guard let since = newest.map({ $0 - recentSpan }) else { return 0 }
+        var (low, high) = (Position(1), next)
+        while low < high {
+            let middle = low + (high - low) / 2
+            let recorded = try Int64.fetchOne(
+                db, sql: "SELECT recorded FROM row WHERE seq >= ? ORDER BY seq LIMIT 1", arguments: [Int64(middle)])
+            if recorded ?? .max < since.microseconds { low = middle + 1 } else { high = middle }
+        }
+        return next - low
     }
 }

@@ -22,7 +22,8 @@ import Testing
         let found = try JournalInspection(folder: folder.path)
         #expect(found.epoch == 1 && found.first == 1 && found.next == 21)
         #expect(found.oldest == oldest && found.newest == clock.utc)
-        #expect(found.publishers == ["plant": 12])
+        #expect(found.publishers == ["plant": .init(rows: 12, oldest: 4)])
+        #expect(found.recentRows == 20 && found.readingsPerRow == 1)
         #expect(found.byteCount > 0)
         #expect(folder.names == before, "a look leaves nothing behind")
         if whileRunning {
