@@ -105,6 +105,16 @@ package final class JournalReader {
         }
     }
 
+    /// What SQLite finds wrong with the file's structure; empty for a sound one. Reads the whole file.
+    package func damage() throws(JournalError) -> [String] {
+        do {
+            let lines = try queue.read { try String.fetchAll($0, sql: "PRAGMA quick_check(20)") }
+            return lines == ["ok"] ? [] : lines
+        } catch {
+            throw .unusable("\(path) cannot be read: \(error)")
+        }
+    }
+
     package func layout(_ id: LayoutID) throws(JournalError) -> DeviceLayout {
         if let known = layouts[id] { return known }
         do {

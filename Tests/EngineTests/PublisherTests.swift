@@ -208,7 +208,7 @@ struct PublisherRig {
             await rig.connect()
             await rig.until { await rig.publisher.figures.acknowledged == 11 }
         }
-        #expect(rig.published == (31...41).map { "replay \($0)" })
+        #expect(rig.published == ["live 41"] + (31...40).map { "replay \($0)" })
     }
 
     @Test func announcementsGoBeforeRowsAndAgainWithEachSession() async throws {

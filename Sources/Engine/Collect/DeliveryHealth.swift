@@ -18,7 +18,7 @@ package struct DeliveryHealth: Hashable, Sendable {
     private var refusalsInARow = 0
     private var backOff = 1
     private var lastAnswer: Duration
-    private var fullSince: Duration?
+    private var waitsSince: Duration?
 
     /// A session stands since `now`.
     package init(at now: Duration = .zero) {
@@ -58,9 +58,14 @@ package struct DeliveryHealth: Hashable, Sendable {
         backOff = 1
     }
 
-    /// Whether live rows wait because the window is full of publishes without an answer.
-    package mutating func windowIsFull(_ isFull: Bool, at now: Duration) {
-        fullSince = isFull ? fullSince ?? now : nil
+    /// Live rows wait because the window is full of publishes without an answer.
+    package mutating func liveWaits(at now: Duration) {
+        waitsSince = waitsSince ?? now
+    }
+
+    /// Every live row is under way.
+    package mutating func liveIsCurrent() {
+        waitsSince = nil
     }
 
     /// How long publishes have been waiting for any answer; nil while that is not remarkable.
@@ -71,7 +76,7 @@ package struct DeliveryHealth: Hashable, Sendable {
 
     /// Whether live rows cannot keep up although the broker answers.
     package func isSlow(at now: Duration) -> Bool {
-        fullSince.map { now - $0 >= Self.stallTime } ?? false
+        waitsSince.map { now - $0 >= Self.stallTime } ?? false
     }
 
     /// MQTT 5, 3.4.2.1: not authorised, topic name invalid, packet too large, payload format invalid.

@@ -27,7 +27,11 @@ extension Publisher {
         while announcements.isEmpty {
             let next = await journal.next
             if next - min(next, pending.live) > Self.longestLiveLag { pending.skipLive(to: next) }
-            health.windowIsFull(pending.live < next && !windowHasRoom, at: clock.uptime)
+            if pending.live >= next {
+                health.liveIsCurrent()
+            } else if !windowHasRoom {
+                health.liveWaits(at: clock.uptime)
+            }
             guard canSend else { return }
             if pending.live < next {
                 guard await send(from: pending.live, isReplay: false) else { return }

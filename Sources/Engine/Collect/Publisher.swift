@@ -65,10 +65,14 @@ package actor Publisher {
     var isPumping = false
     var pumpAgain = false
     private var savedAt = Duration.zero
+    /// When and where this publisher began.
+    private var start = (uptime: Duration.zero, next: Position(1))
     package internal(set) var figures = PublisherFigures()
 
     /// Tokens from here on are announcements, those from ``PartsInFlight/firstToken`` parts of rows, below are positions.
     static let firstAnnouncementToken: PublishToken = 1 << 62
+    /// What is read until the first session is live data, if the session stands within this time.
+    private static let startTime = Duration.seconds(5)
 
     package init(
         settings: PublisherSettings, journal: any Journal, uplink: any Uplink, encoder: any PayloadEncoder,
@@ -85,6 +89,7 @@ package actor Publisher {
     /// Publishes until the task is cancelled. Call ``close(farewell:)`` afterwards.
     package func run() async throws(JournalError) {
         let next = await journal.next
+        start = (clock.uptime, next)
         let first = await journal.figures.first
         let stored = try await journal.pending(for: settings.name)
         // A publisher that was never seen gets what the journal holds.
@@ -170,7 +175,8 @@ package actor Publisher {
             probes = []
             packetLimit = limit
             pending.unpark()
-            pending.connected(next: await journal.next)
+            let isStarting = figures.sessions == 1 && clock.uptime - start.uptime < Self.startTime
+            pending.connected(next: isStarting ? start.next : await journal.next)
             announcements = await greeting()
         case .disconnected(let reason):
             figures.isConnected = false

@@ -1,0 +1,116 @@
+import Engine
+import Foundation
+import Model
+
+/// A `reading/1` or `gap/1` document as somebody received it.
+struct ReceivedDocument: Decodable {
+    struct Reading: Decodable {
+        var point: String
+        var def: String
+        var time: String
+        var value: Scalar
+        var unit: String?
+        var quality: String
+        var reasons: [String]?
+        var n: UInt64
+        var raw: String?
+    }
+
+    /// A value as the document carries it.
+    enum Scalar: Hashable, Decodable {
+        case null
+        case number(Double)
+        case bool(Bool)
+        case text(String)
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if container.decodeNil() {
+                self = .null
+            } else if let number = try? container.decode(Double.self) {
+                self = .number(number)
+            } else if let bool = try? container.decode(Bool.self) {
+                self = .bool(bool)
+            } else {
+                self = .text(try container.decode(String.self))
+            }
+        }
+    }
+
+    var schema: String
+    var gateway: String
+    var epoch: UInt32?
+    var seq: UInt64?
+    var part: Int?
+    var parts: Int?
+    var device: String?
+    var readings: [Reading]?
+    var point: String?
+    var from_seq: UInt64?
+    var to_seq: UInt64?
+    var from: String?
+    var to: String?
+    var reason: String?
+    var count: UInt64?
+
+    /// The row, nil for documents that are none (`status/1`, `device/1`).
+    ///
+    /// - Throws: ``Malformed`` where a member is missing or impossible.
+    func row() throws -> ReceivedRow? {
+        guard schema == "reading/1" || schema == "gap/1" else { return nil }
+        guard let epoch, let seq, seq > 0 else { throw Malformed("no epoch or no seq above 0") }
+        return schema == "gap/1" ? try gapRow(epoch, seq) : try readingRow(epoch, seq)
+    }
+
+    private func readingRow(_ epoch: UInt32, _ seq: UInt64) throws -> ReceivedRow {
+        guard let device, let readings, !readings.isEmpty else { throw Malformed("no device or no readings") }
+        var place: ReceivedRow.Part?
+        if part != nil || parts != nil {
+            guard let part, let parts, parts > 0, (1...parts).contains(part) else {
+                throw Malformed("part \(part ?? 0) of \(parts ?? 0)")
+            }
+            place = .init(number: part, count: parts)
+        }
+        let digest = readings.reduce(UInt64(0)) { $0 &+ $1.digest(device) }
+        return ReceivedRow(
+            epoch: epoch, position: seq, digest: digest, part: place,
+            readings: readings.map { .init(point: $0.point, number: $0.n) })
+    }
+
+    private func gapRow(_ epoch: UInt32, _ seq: UInt64) throws -> ReceivedRow {
+        guard let reason = GapReason.allCases.first(where: { $0.code == self.reason }) else {
+            throw Malformed("unknown gap reason '\(reason ?? "")'")
+        }
+        guard let from, let to, let count else { throw Malformed("a gap needs from, to and count") }
+        var positions: ClosedRange<Position>?
+        if let from_seq, let to_seq {
+            guard from_seq <= to_seq else { throw Malformed("from_seq above to_seq") }
+            positions = from_seq...to_seq
+        }
+        var hasher = Hasher()
+        for text in [device, point, from, to, reason.code] { hasher.combine(text) }
+        for number in [from_seq, to_seq, count] { hasher.combine(number) }
+        return ReceivedRow(
+            epoch: epoch, position: seq, digest: UInt64(bitPattern: Int64(hasher.finalize())),
+            gap: .init(positions: positions, reason: reason, count: count))
+    }
+
+    struct Malformed: Error, CustomStringConvertible {
+        var description: String
+
+        init(_ description: String) {
+            self.description = description
+        }
+    }
+}
+
+extension ReceivedDocument.Reading {
+    func digest(_ device: String) -> UInt64 {
+        var hasher = Hasher()
+        for text in [device, point, def, time, unit, quality, raw] { hasher.combine(text) }
+        hasher.combine(value)
+        hasher.combine(reasons)
+        hasher.combine(n)
+        return UInt64(bitPattern: Int64(hasher.finalize()))
+    }
+}
