@@ -101,7 +101,10 @@ let package = Package(
         .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"] + nio, swiftSettings: strict),
         .testTarget(name: "SimulatorTests", dependencies: ["CModbus", "Model", "Simulator"], swiftSettings: strict),
         .testTarget(
-            name: "GatewayTests", dependencies: ["Engine", "Gateway", "Model", "Simulator", lifecycle, logging],
+            name: "GatewayTests",
+            dependencies: [
+                "Engine", "Gateway", "GatewayTesting", "Model", "SQLiteJournal", "Simulator", lifecycle, logging,
+            ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],

@@ -17,19 +17,19 @@ package struct JournalReport: Sendable {
             var state: String
             var trouble: String?
             var pending: UInt64
-            var set_aside: UInt64
-            var oldest_seq: UInt64
-            var drain_s: Double?
+            var setAside: UInt64
+            var oldestSeq: UInt64
+            var drainS: Double?
         }
 
-        var window_s: Double
-        var readings_per_s: Double?
-        var rows_per_s: Double?
-        var commits_per_s: Double?
-        var fsyncs_per_s: Double?
-        var bytes_written_per_day: Double?
-        var lost_readings: UInt64
-        var volatile_rows: UInt64
+        var windowS: Double
+        var readingsPerS: Double?
+        var rowsPerS: Double?
+        var commitsPerS: Double?
+        var fsyncsPerS: Double?
+        var bytesWrittenPerDay: Double?
+        var lostReadings: UInt64
+        var volatileRows: UInt64
         var fault: String?
         var publishers: [String: Publisher]
     }
@@ -40,7 +40,9 @@ package struct JournalReport: Sendable {
         inspection = try JournalInspection(folder: folder)
         self.settings = settings
         let reply = ControlClient(stateFolder: folder).ask("journal", timeout: .seconds(5))
-        live = reply.flatMap { try? JSONDecoder().decode(Live.self, from: Data($0.utf8)) }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        live = reply.flatMap { try? decoder.decode(Live.self, from: Data($0.utf8)) }
     }
 
     // MARK: - What follows
@@ -55,7 +57,7 @@ package struct JournalReport: Sendable {
     }
 
     private var rowsPerSecond: Double {
-        live?.rows_per_s ?? Double(inspection.recentRows) / (JournalInspection.recentSpan / .seconds(1))
+        live?.rowsPerS ?? Double(inspection.recentRows) / (JournalInspection.recentSpan / .seconds(1))
     }
 
     /// Hours until the first row that `publisher` still has to deliver is evicted, if none is delivered from now on.
@@ -80,7 +82,7 @@ package struct JournalReport: Sendable {
                 return PublisherLine(name: name, depth: stored.rows, oldest: stored.oldest)
             }
             return PublisherLine(
-                name: name, depth: live.pending, oldest: live.pending > 0 ? live.oldest_seq : nil, live: live)
+                name: name, depth: live.pending, oldest: live.pending > 0 ? live.oldestSeq : nil, live: live)
         }
     }
 
@@ -106,16 +108,16 @@ package struct JournalReport: Sendable {
 
     private var liveLines: [String] {
         guard let live else { return ["gateway    not running on this folder"] }
-        var lines = ["gateway    running; rates of the last \(Int(live.window_s)) s:"]
+        var lines = ["gateway    running; rates of the last \(Int(live.windowS)) s:"]
         func add(_ rate: Double?, _ what: String) {
             if let rate { lines.append("           \(Self.rounded(rate)) \(what)") }
         }
-        add(live.readings_per_s, "readings a second")
-        add(live.commits_per_s, "commits a second")
-        add(live.fsyncs_per_s, "fsyncs a second")
-        if let bytes = live.bytes_written_per_day { lines.append("           \(Self.bytes(bytes)) written a day") }
-        if let fault = live.fault { lines.append("fault      \(fault); \(live.volatile_rows) rows wait in memory") }
-        if live.lost_readings > 0 { lines.append("lost       \(live.lost_readings) readings since the start") }
+        add(live.readingsPerS, "readings a second")
+        add(live.commitsPerS, "commits a second")
+        add(live.fsyncsPerS, "fsyncs a second")
+        if let bytes = live.bytesWrittenPerDay { lines.append("           \(Self.bytes(bytes)) written a day") }
+        if let fault = live.fault { lines.append("fault      \(fault); \(live.volatileRows) rows wait in memory") }
+        if live.lostReadings > 0 { lines.append("lost       \(live.lostReadings) readings since the start") }
         return lines
     }
 
@@ -123,9 +125,9 @@ package struct JournalReport: Sendable {
         var words = ["\(publisher.name): \(publisher.depth) rows to deliver"]
         if let live = publisher.live {
             words.append(live.state)
-            if live.set_aside > 0 { words.append("\(live.set_aside) of them refused for now") }
+            if live.setAside > 0 { words.append("\(live.setAside) of them refused for now") }
             if publisher.depth > 0, live.state == PublisherState.draining.rawValue {
-                words.append(live.drain_s.map { "done in \(Self.time($0))" } ?? "not catching up")
+                words.append(live.drainS.map { "done in \(Self.time($0))" } ?? "not catching up")
             }
         }
         if let hours = hoursLeft(oldest: publisher.oldest) {
@@ -180,8 +182,8 @@ package struct JournalReport: Sendable {
                 json.optional("hours_left", hoursLeft(oldest: publisher.oldest)) { $0.number($1) }
                 if let live = publisher.live {
                     json.member("state") { $0.string(live.state) }
-                    json.member("set_aside") { $0.integer(live.set_aside) }
-                    json.optional("drain_s", live.drain_s) { $0.number($1) }
+                    json.member("set_aside") { $0.integer(live.setAside) }
+                    json.optional("drain_s", live.drainS) { $0.number($1) }
                     json.optional("trouble", live.trouble) { $0.string($1) }
                 }
             }
@@ -191,14 +193,14 @@ package struct JournalReport: Sendable {
 
 extension JSONWriter {
     fileprivate mutating func rates(_ live: JournalReport.Live) {
-        member("window_s") { $0.number(live.window_s) }
-        optional("readings_per_s", live.readings_per_s) { $0.number($1) }
-        optional("rows_per_s", live.rows_per_s) { $0.number($1) }
-        optional("commits_per_s", live.commits_per_s) { $0.number($1) }
-        optional("fsyncs_per_s", live.fsyncs_per_s) { $0.number($1) }
-        optional("bytes_written_per_day", live.bytes_written_per_day) { $0.number($1) }
-        member("lost_readings") { $0.integer(live.lost_readings) }
-        member("volatile_rows") { $0.integer(live.volatile_rows) }
+        member("window_s") { $0.number(live.windowS) }
+        optional("readings_per_s", live.readingsPerS) { $0.number($1) }
+        optional("rows_per_s", live.rowsPerS) { $0.number($1) }
+        optional("commits_per_s", live.commitsPerS) { $0.number($1) }
+        optional("fsyncs_per_s", live.fsyncsPerS) { $0.number($1) }
+        optional("bytes_written_per_day", live.bytesWrittenPerDay) { $0.number($1) }
+        member("lost_readings") { $0.integer(live.lostReadings) }
+        member("volatile_rows") { $0.integer(live.volatileRows) }
         optional("fault", live.fault) { $0.string($1) }
     }
 }

@@ -37,6 +37,12 @@ struct ReceivedDocument: Decodable {
         }
     }
 
+    private enum CodingKeys: String, CodingKey {
+        case schema, gateway, epoch, seq, part, parts, device, readings, point, from, to, reason, count
+        case fromSeq = "from_seq"
+        case toSeq = "to_seq"
+    }
+
     var schema: String
     var gateway: String
     var epoch: UInt32?
@@ -46,8 +52,8 @@ struct ReceivedDocument: Decodable {
     var device: String?
     var readings: [Reading]?
     var point: String?
-    var from_seq: UInt64?
-    var to_seq: UInt64?
+    var fromSeq: UInt64?
+    var toSeq: UInt64?
     var from: String?
     var to: String?
     var reason: String?
@@ -83,13 +89,13 @@ struct ReceivedDocument: Decodable {
         }
         guard let from, let to, let count else { throw Malformed("a gap needs from, to and count") }
         var positions: ClosedRange<Position>?
-        if let from_seq, let to_seq {
-            guard from_seq <= to_seq else { throw Malformed("from_seq above to_seq") }
-            positions = from_seq...to_seq
+        if let fromSeq, let toSeq {
+            guard fromSeq <= toSeq else { throw Malformed("from_seq above to_seq") }
+            positions = fromSeq...toSeq
         }
         var hasher = Hasher()
         for text in [device, point, from, to, reason.code] { hasher.combine(text) }
-        for number in [from_seq, to_seq, count] { hasher.combine(number) }
+        for number in [fromSeq, toSeq, count] { hasher.combine(number) }
         return ReceivedRow(
             epoch: epoch, position: seq, digest: UInt64(bitPattern: Int64(hasher.finalize())),
             gap: .init(positions: positions, reason: reason, count: count))

@@ -75,6 +75,28 @@ import Testing
         for _ in 0..<2 { try await Self.run(site, seconds: 2) }
         try await Task.sleep(for: .milliseconds(300))
         try Self.verify(capture)
+        try await Self.replaysWhatIsAskedFor(site, capture: capture)
+        let received = try JournalVerification(path: capture)
+        #expect(received.isProven && received.redeliveries == 4, "what was replayed came twice, nothing else did")
+        #expect(try JournalVerification(path: site.gateway.stateFolder).isProven)
+    }
+
+    /// A replay is refused while no gateway runs, and for publishers that do not exist.
+    static func replaysWhatIsAskedFor(_ site: Site, capture: String) async throws {
+        let replay = JournalReplay(folder: site.gateway.stateFolder)
+        let range = JournalRange(from: .position(3), to: .position(6))
+        #expect(throws: JournalReplay.Refusal.self) { try replay.run(publisher: "p", range) }
+        try await run(site) {
+            #expect(throws: JournalReplay.Refusal.self) { try replay.run(publisher: "q", range) }
+            #expect(throws: JournalReplay.Refusal.self) {
+                try replay.run(publisher: "p", JournalRange(from: .position(1 << 40)))
+            }
+            #expect(try replay.run(publisher: "p", range) == 4)
+            let status = try JournalReport(folder: site.gateway.stateFolder, settings: site.buffer)
+            #expect(String(decoding: status.json, as: UTF8.self).contains(#""running":true"#))
+            try await Task.sleep(for: .seconds(1))
+        }
+        try await Task.sleep(for: .milliseconds(300))
     }
 
     static func subscriber(port: Int, capture: String) throws -> Process {
@@ -92,12 +114,18 @@ import Testing
     }
 
     static func run(_ site: Site, seconds: Int) async throws {
+        try await run(site) { try await Task.sleep(for: .seconds(seconds)) }
+    }
+
+    /// Runs the gateway, and `body` from when it is ready.
+    static func run(_ site: Site, _ body: () async throws -> Void) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
-            try await Task.sleep(for: .seconds(seconds))
+            try await Task.sleep(for: .milliseconds(500))
+            try await body()
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
         }
