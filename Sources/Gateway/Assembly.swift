@@ -173,7 +173,11 @@ actor Assembly {
         var document = document(state, isWill: false)
         document.devices = board.all
         document.journal = await journal.figures
-        for (name, running) in publishers { document.publishers[name] = await running.publisher.figures }
+        for (name, running) in publishers {
+            var figures = await running.publisher.figures
+            figures.drainSeconds = rates.drainSeconds(name)
+            document.publishers[name] = figures
+        }
         return document
     }
 
@@ -211,7 +215,7 @@ actor Assembly {
             json.member("publishers") {
                 $0.object { list in
                     for (name, figures) in status.publishers.sorted(by: { $0.key < $1.key }) {
-                        list.member(name) { $0.publisher(figures, drainSeconds: rates.drainSeconds(name)) }
+                        list.member(name) { $0.publisher(figures) }
                     }
                 }
             }
@@ -240,14 +244,14 @@ actor Assembly {
 }
 
 extension JSONWriter {
-    fileprivate mutating func publisher(_ figures: PublisherFigures, drainSeconds: Double?) {
+    fileprivate mutating func publisher(_ figures: PublisherFigures) {
         object { json in
             json.member("state") { $0.string(figures.state.rawValue) }
             json.optional("trouble", figures.trouble) { $0.string($1) }
             json.member("pending") { $0.integer(figures.pending) }
             json.member("set_aside") { $0.integer(figures.setAside) }
             json.member("oldest_seq") { $0.integer(figures.oldest) }
-            json.optional("drain_s", drainSeconds) { $0.number($1) }
+            json.optional("drain_s", figures.drainSeconds) { $0.number($1) }
         }
     }
 }

@@ -26,11 +26,6 @@ package struct UnixTime: Hashable, Comparable, Sendable {
     package static func - (later: UnixTime, earlier: UnixTime) -> Duration {
         .microseconds(later.microseconds - earlier.microseconds)
     }
-
-    /// The moment halfway between two others: when a polled value was true (reading contract, field `time`).
-    package func midpoint(to other: UnixTime) -> UnixTime {
-        UnixTime(microseconds: microseconds + (other.microseconds - microseconds) / 2)
-    }
 }
 
 extension Duration {

@@ -82,7 +82,9 @@ extension JSONWriter {
                 json.member("first_seq") { $0.integer(journal.first) }
                 json.member("next_seq") { $0.integer(journal.next) }
                 json.member("bytes") { $0.integer(journal.byteCount) }
+                json.member("used_bytes") { $0.integer(journal.usedByteCount) }
                 json.member("lost_readings") { $0.integer(journal.lostReadings) }
+                json.member("volatile_rows") { $0.integer(journal.volatileRows) }
                 json.optional("fault", journal.fault) { $0.string($1) }
             }
             json.member("publishers") {
@@ -98,7 +100,10 @@ extension JSONWriter {
     private mutating func publisher(_ figures: PublisherFigures) {
         object { json in
             json.member("connected") { $0.bool(figures.isConnected) }
+            json.member("state") { $0.string(figures.state.rawValue) }
             json.member("pending") { $0.integer(figures.pending) }
+            json.member("set_aside") { $0.integer(figures.setAside) }
+            json.optional("drain_s", figures.drainSeconds) { $0.number($1) }
             json.member("acknowledged") { $0.integer(figures.acknowledged) }
             json.member("refused") { $0.integer(figures.refused) }
             json.optional("trouble", figures.trouble) { $0.string($1) }

@@ -103,6 +103,22 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
         #expect(rig.board.status(of: "d1")?.state == .online)
     }
 
+    @Test func aDeviceThatIsDownIsToldByAGapRecordWhenItIsBack() async throws {
+        let rig = PollerRig([registers([0]), registers([0])])
+        try await rig.run {
+            await rig.clock.advance(by: .milliseconds(9990))
+            rig.bus.fail(1, .linkDown("connection refused"))
+            await rig.clock.advance(by: .seconds(30))
+            rig.bus.answer(1, with: 9)
+            await rig.clock.advance(by: .seconds(5))
+        }
+        let gaps = rig.journal.entries.compactMap { if case .gap(let gap) = $0.body { gap } else { nil } }
+        #expect(gaps.map(\.reason) == [.deviceDown] && gaps.first?.device == "d1")
+        let silent = rig.batches(of: 1).filter { $0.reasons == [QualityReasons(.commDown)] }
+        #expect(gaps.first?.count == UInt64(silent.count) && silent.count >= 29)
+        #expect(gaps.first.map { $0.to - $0.from >= .seconds(28) } == true)
+    }
+
     @Test func aLinkThatIsDownMakesEveryPointOfEveryDeviceCommDown() async throws {
         let rig = PollerRig([registers([0, 500]), registers([0])])
         for unit in UInt8(1)...2 { rig.bus.fail(unit, .linkDown("connection refused")) }
@@ -205,10 +221,9 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
             await rig.clock.advance(by: .seconds(10))
         }
         let gaps = rig.journal.entries.compactMap { entry -> GapRecord? in
-            if case .gap(let gap) = entry.body { gap } else { nil }
+            if case .gap(let gap) = entry.body, gap.reason == .notPolled { gap } else { nil }
         }
         #expect(gaps.count == 1)
-        #expect(gaps.first?.reason == .notPolled)
         #expect(gaps.first?.device == "d1")
         let missed = gaps.reduce(0) { $0 + $1.count }
         #expect(missed == rig.board.status(of: "d1")?.missedPolls)
@@ -231,19 +246,39 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
     }
 }
 
-@Suite struct MissedPollsTests {
-    @Test func aGapThatGoesOnIsToldOnceAMinute() {
-        var missed = MissedPolls()
-        let start = UnixTime(milliseconds: 0)
+@Suite struct LossTallyTests {
+    private let start = UnixTime(milliseconds: 0)
+
+    /// What is told of ten minutes in which the polls of the seconds that `isLost` names are lost.
+    private func records(_ reason: GapReason, every: Duration, where isLost: (Int) -> Bool) -> [GapRecord] {
+        var tally = LossTally(reason, longestSilence: every)
         var records: [GapRecord] = []
         for second in 0..<600 {
             let now = start + .seconds(second)
-            missed.add(2, since: now)
-            if let record = missed.record(device: "d", at: now, isLast: false) { records.append(record) }
+            if isLost(second) { tally.add(1, from: now, to: now, at: .seconds(second)) }
+            let record = tally.record(device: "d", at: .seconds(second), isOver: !isLost(second))
+            if let record { records.append(record) }
         }
-        if let record = missed.record(device: "d", at: start + .seconds(600), isLast: true) { records.append(record) }
+        let last = tally.record(device: "d", at: .seconds(600), isOver: false, isLast: true)
+        return records + (last.map { [$0] } ?? [])
+    }
+
+    @Test func aLossThatGoesOnIsToldNowAndThen() {
+        let records = records(.notPolled, every: .seconds(60)) { _ in true }
         #expect(records.count == 10)
-        #expect(records.reduce(0) { $0 + $1.count } == 1200)
-        #expect(missed.record(device: "d", at: start + .seconds(601), isLast: true) == nil)
+        #expect(records.reduce(0) { $0 + $1.count } == 600)
+    }
+
+    @Test func aLossThatIsOverIsToldAtOnce() {
+        let records = records(.deviceDown, every: .seconds(600)) { (100..<130).contains($0) }
+        let span = (start + .seconds(100), start + .seconds(129))
+        #expect(records == [GapRecord(device: "d", from: span.0, to: span.1, reason: .deviceDown, count: 30)])
+    }
+
+    @Test func aLossThatComesAndGoesIsToldOnceAMinuteAndCountedWhole() {
+        let records = records(.deviceDown, every: .seconds(600)) { $0 % 2 == 0 }
+        #expect(records.count <= 11)
+        #expect(records.reduce(0) { $0 + $1.count } == 300)
+        #expect(zip(records, records.dropFirst()).allSatisfy { $0.to < $1.from })
     }
 }

@@ -142,11 +142,13 @@ import Testing
         device.since = UnixTime(milliseconds: 1)
         device.trouble = "bad_address"
         device.refusedSpans = [RegisterSpan(table: .holding, start: 4, registerCount: 2)]
+        var draining = PublisherFigures()
+        (draining.state, draining.setAside, draining.drainSeconds) = (.draining, 3, 12.5)
         let document = StatusDocument(
             gateway: "gw-07", state: state, epoch: 3, version: "0.1.0",
             time: state == .offline ? nil : UnixTime(milliseconds: 1),
             devices: ["chiller1": device], journal: JournalFigures(first: 1, next: 9, byteCount: 4096),
-            publishers: ["plant": PublisherFigures()])
+            publishers: ["plant": PublisherFigures(), "cloud": draining])
         #expect(try Self.complaints(document.json, schema: "status-1") == "")
     }
 

@@ -6,6 +6,12 @@ struct PollAnswer: Sendable {
     /// When the values were true: halfway between request and reply.
     var time: UnixTime
     var result: Result<[UInt16], PollFault>
+
+    /// Whether the device could not be heard at all, as against a device that answers that it cannot.
+    var isSilence: Bool {
+        guard case .failure(let fault) = result else { return false }
+        return fault.reason == .timeout || fault.reason == .commDown
+    }
 }
 
 /// Why a block has no words: the reason that all its readings carry.

@@ -16,7 +16,9 @@ package actor Poller {
     private var schedule: PollSchedule
     private var busy: Set<Int> = []
     private var slots: BusSlots
-    private var missed: [MissedPolls]
+    /// Polls that a slow bus or disk made impossible, and polls that a silent device did not answer.
+    private var missed: [LossTally]
+    private var unanswered: [LossTally]
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         bus.executor.asUnownedSerialExecutor()
@@ -35,7 +37,8 @@ package actor Poller {
         self.board = board
         health = devices.map { _ in UnitHealth() }
         downReasons = devices.map { _ in .timeout }
-        missed = devices.map { _ in MissedPolls() }
+        missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
+        unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
             device.plan.jobs.enumerated().map { (PollSchedule.Slot(device: index, job: $0), $1.period) }
@@ -50,7 +53,7 @@ package actor Poller {
                 group.addTask { await self.work() }
             }
         }
-        for index in devices.indices { await tellMissedPolls(of: index, isLast: true) }
+        for index in devices.indices { await tellLosses(of: index, isMissing: false, isSilent: false, isLast: true) }
         await bus.close()
     }
 
@@ -74,11 +77,16 @@ package actor Poller {
     }
 
     private func collect(_ due: PollSchedule.Due) async {
-        await count(due)
+        let index = due.slot.device
+        countMissed(due)
+        let begun = clock.utc
         let answers = await poll(due)
-        let samples = devices[due.slot.device].decode(answers)
-        let readings = devices[due.slot.device].normalise(samples, at: clock.uptime)
-        report(readings, of: due.slot.device)
+        let isSilent = !answers.isEmpty && answers.allSatisfy(\.isSilence)
+        if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
+        await tellLosses(of: index, isMissing: due.missed > 0, isSilent: isSilent)
+        let samples = devices[index].decode(answers)
+        let readings = devices[index].normalise(samples, at: clock.uptime)
+        report(readings, of: index)
         // Publishers hear of it from the journal: there is no second path.
         if !readings.isEmpty { await journal.append(.readings(readings)) }
     }
@@ -118,9 +126,9 @@ package actor Poller {
         var attempt = 1
         while true {
             await takeSlot(isUrgent: false)
-            let sent = clock.utc
+            let sent = clock.uptime
             let result = await read(block.span, unit: device.unit)
-            let time = sent.midpoint(to: clock.utc)
+            let time = middle(since: sent)
             slots.release()
             await rest(device.limits.pause)
             switch result {
@@ -134,6 +142,11 @@ package actor Poller {
                 return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
             }
         }
+    }
+
+    /// The moment halfway between then and now: what a clock that is set in between cannot falsify by half its step.
+    private func middle(since sent: Duration) -> UnixTime {
+        clock.utc - (clock.uptime - sent) / 2
     }
 
     private func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
@@ -198,21 +211,24 @@ package actor Poller {
         }
     }
 
-    // MARK: - Missed polls
+    // MARK: - Losses
 
-    private func count(_ due: PollSchedule.Due) async {
+    private func countMissed(_ due: PollSchedule.Due) {
+        guard due.missed > 0 else { return }
+        let now = clock.utc
         let index = due.slot.device
-        guard due.missed > 0 || missed[index].count > 0 else { return }
-        missed[index].add(due.missed, since: clock.utc - due.period * due.missed)
+        missed[index].add(due.missed, from: now - due.period * due.missed, to: now, at: clock.uptime)
         board.update(devices[index].device.id) { $0.missedPolls += UInt64(due.missed) }
-        await tellMissedPolls(of: index, isLast: due.missed == 0)
     }
 
-    private func tellMissedPolls(of index: Int, isLast: Bool) async {
-        guard let gap = missed[index].record(device: devices[index].device.id, at: clock.utc, isLast: isLast) else {
-            return
-        }
-        await journal.append(.gap(gap))
+    private func tellLosses(of index: Int, isMissing: Bool, isSilent: Bool, isLast: Bool = false) async {
+        let device = devices[index].device.id
+        let now = clock.uptime
+        let records = [
+            missed[index].record(device: device, at: now, isOver: !isMissing, isLast: isLast),
+            unanswered[index].record(device: device, at: now, isOver: !isSilent, isLast: isLast),
+        ]
+        for case let record? in records { await journal.append(.gap(record)) }
     }
 
     // MARK: - Slots
@@ -230,10 +246,10 @@ package actor Poller {
         var answers: [PollAnswer] = []
         for block in devices[index].plan.jobs.flatMap(\.blocks) {
             await takeSlot(isUrgent: true)
-            let sent = clock.utc
+            let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release()
-            let time = sent.midpoint(to: clock.utc)
+            let time = middle(since: sent)
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }

@@ -32,6 +32,9 @@ package struct PublisherFigures: Hashable, Sendable {
     package var setAside: UInt64 = 0
     /// The oldest position that is still to be delivered.
     package var oldest: Position = 0
+    /// Seconds until everything is delivered, at the pace of the last minute; nil while it does not catch up. Set by whoever
+    /// keeps the rates.
+    package var drainSeconds: Double?
 
     package init() {}
 }
