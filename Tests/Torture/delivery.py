@@ -202,7 +202,7 @@ def refuse(run, stage, begin, end, seconds):
 
 def disk_rounds(run, rng, count):
     """enospc as often as asked, the other faults a fifth as often, in random order with random lengths."""
-    longest = 3 if run.options.short else 20
+    longest = 2.5 if run.options.short else 20
     modes = ["enospc"] * count + ["eio", "eio_sync", "readonly"] * math.ceil(count / 5)
     rng.shuffle(modes)
     return [(mode, rng.uniform(2, longest)) for mode in modes]
@@ -217,7 +217,7 @@ def disk(run, stack, folder):
     wait_first_batch(stage)
     told, worst = {}, 0.0
     for mode, seconds in disk_rounds(run, rng, run.options.disk_rounds):
-        stage.during(rng.uniform(1, 3))
+        stage.during(rng.uniform(0.5, 1.5) if run.options.short else rng.uniform(1, 3))
         run.say(f"disk: {mode} for {seconds:.1f} s")
         injected = control.counters()["injected"]
         messages, recovery = refuse(run, stage, lambda: control.disk(mode), lambda: control.disk("none"), seconds)
@@ -290,19 +290,23 @@ def clock(run, stack, folder):
     stage.broker_up()
     stage.start_gateway()
     wait_first_batch(stage)
-    steps = [-3600, 3600, 0] if run.options.short else [-3600, 0, 3600, 0] * 2 + [-3600, 3600, 0]
+    steps = [-3600, 3600, 0] if run.options.short else [-3600, 0, 3600, 0] * 8 + [-3600, 3600, 0]
     # A pause between attempts to connect must not follow the clock: one of each direction happens without a broker.
     differences = [after - before for before, after in zip([0] + steps, steps)]
     away = {rng.choice([number for number, step in enumerate(differences) if step * sign > 0]) for sign in (-1, 1)}
+
+    def pause():
+        return rng.uniform(0.5, 1.5) if run.options.short else rng.uniform(2, 5)
+
     for number, offset in enumerate(steps):
-        stage.during(rng.uniform(1, 2) if run.options.short else rng.uniform(4, 8))
+        stage.during(pause())
         if number in away:
             stage.broker_down()
-            stage.during(rng.uniform(1, 3))
+            stage.during(pause())
         run.say(f"clock: {offset:+d} s" + (" without a broker" if number in away else ""))
         control.clock(offset)
         if number in away:
-            stage.during(rng.uniform(1, 3))
+            stage.during(pause())
             stage.broker_up()
     if control.counters()["clock_reads"] == 0:
         stage.problems.append("no read of the clock was shifted: the shim is not in the way")
