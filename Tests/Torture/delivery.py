@@ -35,6 +35,8 @@ def account_for(run, stage, figures, **story):
     for problem in stage.problems:
         findings.add("problem while it ran", problem)
     findings.figures |= figures
+    findings.figures |= {"longest loss before a kill, s: limit": story.uncommitted,
+                         "longest time without a poll of a device, s: limit": story.silence}
     findings.figures["headgate journal verify"] = own_verdict(stage, findings)
     return findings
 
@@ -181,15 +183,20 @@ def arrived_since(stage, offset, moment):
     return False
 
 
-def refuse(run, stage, begin, end, seconds):
-    """One round: the disk refuses from begin() to end(). → messages that arrived meanwhile, seconds to recover"""
+def refuse(run, stage, begin, end, seconds, is_killed=False):
+    """One round: the disk refuses from begin() to end(), and the gateway lives through it or is killed at the end of it.
+    → messages that arrived meanwhile, seconds to recover"""
     size = stage.capture.stat().st_size
     begin()
     stage.during(seconds)
     with open(stage.capture, "rb") as stream:
         stream.seek(size)
         messages = stream.read().count(b"\n")
+    if is_killed:
+        stage.kill_gateway()
     end()
+    if is_killed:
+        stage.start_gateway()
     cleared, begun, offset = time.time(), time.monotonic(), stage.capture.stat().st_size
     while time.monotonic() - begun < RECOVERY_LIMIT:
         if arrived_since(stage, offset, cleared) or not stage.check_gateway():
@@ -201,35 +208,41 @@ def refuse(run, stage, begin, end, seconds):
 
 
 def disk_rounds(run, rng, count):
-    """enospc as often as asked, the other faults a fifth as often, in random order with random lengths."""
-    longest = 2.5 if run.options.short else 20
-    modes = ["enospc"] * count + ["eio", "eio_sync", "readonly"] * math.ceil(count / 5)
-    rng.shuffle(modes)
-    return [(mode, rng.uniform(2, longest)) for mode in modes]
+    """enospc as often as asked, the other faults a fifth as often; of each kind another fifth, at the end of which the
+    gateway is killed; in random order with random lengths. → mode, seconds, whether it is killed"""
+    longest, some = 2.5 if run.options.short else 20, math.ceil(count / 5)
+    rounds = [("enospc", False)] * count + [(mode, False) for mode in ("eio", "eio_sync", "readonly")] * some
+    rounds += [(mode, True) for mode in (["enospc"] if run.options.short else faults.MODES[1:])] * some
+    rng.shuffle(rounds)
+    return [(mode, rng.uniform(2, longest), is_killed) for mode, is_killed in rounds]
 
 
 def disk(run, stack, folder):
-    """The journal's disk refuses for a while, again and again."""
+    """The journal's disk refuses for a while, again and again; sometimes the gateway is killed before it recovers."""
     rng, control = run.rng("disk"), faults.Faults(folder / "faults")
     stage = Stage(stack, folder, run.program, faults=control)
     stage.broker_up()
     stage.start_gateway()
     wait_first_batch(stage)
     told, worst = {}, 0.0
-    for mode, seconds in disk_rounds(run, rng, run.options.disk_rounds):
+    for mode, seconds, is_killed in disk_rounds(run, rng, run.options.disk_rounds):
         stage.during(rng.uniform(0.5, 1.5) if run.options.short else rng.uniform(1, 3))
-        run.say(f"disk: {mode} for {seconds:.1f} s")
+        run.say(f"disk: {mode} for {seconds:.1f} s" + (", then kill -9" if is_killed else ""))
         injected = control.counters()["injected"]
-        messages, recovery = refuse(run, stage, lambda: control.disk(mode), lambda: control.disk("none"), seconds)
+        messages, recovery = refuse(run, stage, lambda: control.disk(mode), lambda: control.disk("none"), seconds,
+                                    is_killed)
         if control.counters()["injected"] == injected:
             stage.problems.append(f"{mode} met no call: the shim is not in the way")
         worst = max(worst, recovery)
-        figure = told.setdefault(mode, {"rounds": 0, "seconds": 0.0, "messages meanwhile": 0})
+        figure = told.setdefault(mode, {"rounds": 0, "killed": 0, "seconds": 0.0, "messages meanwhile": 0})
         figure["rounds"] += 1
+        figure["killed"] += is_killed
         figure["seconds"] = round(figure["seconds"] + seconds, 1)
         figure["messages meanwhile"] += messages
-    figures = {"rounds": told, "longest recovery, s": round(worst, 2), "calls": control.counters()}
-    return account_for(run, stage, figures | drain(run, stage))
+    figures = {"rounds": told, "longest recovery, s": round(worst, 2),
+               "longest recovery, s: limit": RECOVERY_LIMIT, "calls": control.counters()}
+    # What was read long before the kill may have been in memory only: that is the disk's doing, and told as such.
+    return account_for(run, stage, figures | drain(run, stage), excused=("disk_error", "restart", "not_polled"))
 
 
 class SmallDisk:
@@ -276,7 +289,8 @@ def small_disk(run, stack, folder):
         run.say(f"small disk: full for {seconds:.1f} s")
         messages, recovery = refuse(run, stage, small.fill, small.clear, seconds)
         worst, arrived = max(worst, recovery), arrived + messages
-    figures = {"rounds": count, "longest recovery, s": round(worst, 2), "messages meanwhile": arrived}
+    figures = {"rounds": count, "longest recovery, s": round(worst, 2),
+               "longest recovery, s: limit": RECOVERY_LIMIT, "messages meanwhile": arrived}
     return account_for(run, stage, figures | drain(run, stage), silence=4.0)
 
 

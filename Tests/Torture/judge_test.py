@@ -67,10 +67,10 @@ class Plant:
             self.row(OUTAGE[1] + 1 if "replay" in body else at + 0.1, body)
 
 
-def judged(plant, **changes):
+def judged(plant, extra="", **changes):
     lines = "".join(f"{at:.6f}\theadgate/v1/bench/r\t{json.dumps(body, separators=(',', ':'))}\n"
                     for at, body in plant.messages)
-    return judge.judge(io.BytesIO(lines.encode()), plant.served, story(**changes))
+    return judge.judge(io.BytesIO((extra + lines).encode()), plant.served, story(**changes))
 
 
 class Judge(unittest.TestCase):
@@ -104,6 +104,10 @@ class Judge(unittest.TestCase):
         self.again(4, sent=rfc3339(START + 16), replay=True)
         self.again(5, volatile=True)
         self.assertEqual(self.expect_faultless()["redelivered"], 2)
+
+    def test_the_stages_own_messages_are_no_rows(self):
+        findings = judged(self.plant, extra=f"{START:.6f}\theadgate/v1/bench/r/settled\tsettled 1\n")
+        self.assertEqual(list(findings.lines()), [])
 
     def test_redelivery_in_another_order_of_members_passes(self):
         body = self.again(4)

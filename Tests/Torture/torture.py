@@ -5,10 +5,13 @@ Real peers: libmodbus as the field, mosquitto as the broker. Loopback only. See 
 
 import argparse
 import contextlib
+import datetime
+import hashlib
 import json
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -75,6 +78,22 @@ def show(report):
     print(f"  {report['part']}: {verdict}, {report['seconds']:g} s\n", flush=True)
 
 
+def identity(program):
+    """Which program it was. → its version, the SHA-256 of its file"""
+    if not program.exists():
+        raise rig.Failure(f"{program}: no such program; build it with `make release` or name it with --headgate")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60).stdout.strip()
+    with open(program, "rb") as file:
+        return {"version": version, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def flags_of(arguments):
+    """The options that change what is played."""
+    pairs = zip([None, *arguments], arguments)
+    aside = ("--headgate", "--keep", "--report", "--seed")
+    return [word for before, word in pairs if not word.startswith(aside) and before not in aside]
+
+
 def options_of(arguments):
     parser = argparse.ArgumentParser(description=__doc__, epilog="exit: 0 every part passed, 1 not, 130 stopped")
     parser.add_argument("--headgate", default=str(rig.ROOT / ".build/release/headgate"), help="the program to try")
@@ -106,6 +125,12 @@ def main():
     options = options_of(sys.argv[1:])
     rig.interruptible()
     run, reports, begun = Run(options), [], time.monotonic()
+    try:
+        program = identity(run.program)
+    except rig.Failure as failure:
+        print(f"torture: {failure}", file=sys.stderr)
+        return 1
+    date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")[:-6] + "Z"
     print(f"seed {options.seed}, {os.cpu_count()} cores, Linux {os.uname().release}, {run.program}")
     try:
         with contextlib.ExitStack() as stack:
@@ -126,8 +151,9 @@ def main():
         return 130
     finally:
         if options.report:
-            document = {"seed": options.seed, "seconds": round(time.monotonic() - begun, 1), "options": vars(options),
-                        "cores": os.cpu_count(), "kernel": os.uname().release, "parts": reports}
+            document = {"seed": options.seed, "begun": date, "seconds": round(time.monotonic() - begun, 1), "program": program,
+                        "flags": flags_of(sys.argv[1:]), "options": vars(options), "cores": os.cpu_count(),
+                        "kernel": os.uname().release, "parts": reports}
             pathlib.Path(options.report).write_text(json.dumps(document, indent=1, default=str) + "\n")
     passed = all(report["passed"] for report in reports)
     print(f"{'passed' if passed else 'FAILED'}: {sum(r['passed'] for r in reports)} of {len(reports)} parts, seed {options.seed}")
