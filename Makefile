@@ -1,12 +1,17 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench acceptance release deb format clean setup toolchain
+.PHONY: help demo test check lint bench acceptance torture release deb format clean setup toolchain
 
 SWIFT ?= swift
+# The one that the Debian packages are for, whatever else is in PATH.
+PYTHON ?= /usr/bin/python3
 SWIFT_SOURCES := Sources Tests Package.swift
 RELEASE_FLAGS := -c release --static-swift-stdlib --product headgate
 BENCH_FLAGS ?=
 ACCEPTANCE_FLAGS ?=
+TORTURE_FLAGS ?=
+# The same story each time; `make torture` takes another one each time and prints its seed.
+TEST_SEED := 3
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -15,11 +20,13 @@ demo: setup toolchain ## A simulated plant, a private broker and the gateway on 
 	$(SWIFT) build --product headgate
 	@exec "$$($(SWIFT) build --show-bin-path)/headgate" demo
 
-test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles
+test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles, torture in small
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
-	python3 -m unittest discover --start-directory Tests/Acceptance --pattern "*_test.py"
+	for tests in Acceptance Torture Consumer; do \
+		$(PYTHON) -m unittest discover --start-directory Tests/$$tests --pattern "*_test.py" || exit 1; done
+	$(PYTHON) Tests/Torture/torture.py --short --seed $(TEST_SEED) --headgate "$$($(SWIFT) build --show-bin-path)/headgate"
 
 check: setup toolchain lint ## Format check and build, no tests
 	$(SWIFT) build --build-tests
@@ -28,10 +35,13 @@ lint: toolchain
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 
 bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes on disk (BENCH_FLAGS="--seconds 60")
-	python3 Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)
+	$(PYTHON) Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)
 
 acceptance: setup release ## Ten minutes with a broker outage and a kill -9 (ACCEPTANCE_FLAGS="--seconds 120")
-	python3 Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
+	$(PYTHON) Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
+
+torture: setup release ## Kills, outages, full disks, clock jumps, soak, backlog: three hours (TORTURE_FLAGS="--short")
+	$(PYTHON) Tests/Torture/torture.py --headgate .build/release/headgate $(TORTURE_FLAGS)
 
 release: setup toolchain ## Release build with the Swift runtime inside: .build/release/headgate
 	$(SWIFT) build $(RELEASE_FLAGS)

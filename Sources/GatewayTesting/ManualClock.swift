@@ -13,6 +13,8 @@ package final class ManualClock: Timekeeper {
 
     private struct State {
         var uptime: Duration
+        /// UTC at uptime zero.
+        var epoch: UnixTime
         var nextID: UInt64 = 0
         var sleepers: [Sleeper] = []
         var cancelled: Set<UInt64> = []
@@ -26,18 +28,21 @@ package final class ManualClock: Timekeeper {
     }
 
     private let state: Mutex<State>
-    private let epoch: UnixTime
 
     /// - Parameters:
     ///   - uptime: the monotonic time at which the clock stands.
     ///   - utc: UTC at uptime zero.
     package init(uptime: Duration = .seconds(100), utc: UnixTime = UnixTime(milliseconds: 1_795_218_000_000)) {
-        state = Mutex(State(uptime: uptime))
-        epoch = utc
+        state = Mutex(State(uptime: uptime, epoch: utc))
     }
 
     package var uptime: Duration { state.withLock { $0.uptime } }
-    package var utc: UnixTime { epoch + uptime }
+    package var utc: UnixTime { state.withLock { $0.epoch + $0.uptime } }
+
+    /// Somebody sets the wall clock; uptime goes on as if nothing had happened.
+    package func stepUTC(by duration: Duration) {
+        state.withLock { $0.epoch = $0.epoch + duration }
+    }
 
     package func sleep(until deadline: Duration) async throws {
         let id = state.withLock { state in

@@ -14,11 +14,11 @@ package final class MosquittoUplink: Uplink {
     private let bounds: ClosedRange<Double>
 
     /// How long a goodbye may take.
-    private static let closingTime: TimeInterval = 1.0
+    private static let closingTime = Duration.seconds(1)
     /// MQTT 5, 3.14.2.1: another client connected with our client id.
     private static let takenOver: Int32 = 0x8E
     /// A session that another client took over is not fought for at once.
-    private static let takenOverPause: TimeInterval = 30
+    private static let takenOverPause = 30.0
 
     /// - Parameters:
     ///   - will: what the broker publishes when this client disappears.
@@ -50,8 +50,8 @@ package final class MosquittoUplink: Uplink {
     }
 
     package func close() async {
-        let deadline = Date(timeIntervalSinceNow: Self.closingTime)
-        while client.isConnected, client.unacknowledgedCount > 0, Date() < deadline {
+        let deadline = ContinuousClock.now + Self.closingTime
+        while client.isConnected, client.unacknowledgedCount > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(10))
         }
         isStopping.store(true, ordering: .relaxed)
@@ -141,9 +141,10 @@ package final class MosquittoUplink: Uplink {
         return code == MOSQ_ERR_SUCCESS.rawValue ? nil : "the TLS files are not usable: \(Self.words(code))"
     }
 
+    /// By a clock that nobody sets: a wall clock set back by an hour would make this pause an hour longer.
     private func sleepInterruptibly(_ seconds: Double) {
-        let deadline = Date(timeIntervalSinceNow: seconds)
-        while Date() < deadline, !isStopping.load(ordering: .relaxed) { usleep(20_000) }
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < deadline, !isStopping.load(ordering: .relaxed) { usleep(20_000) }
     }
 
     private static func words(_ code: Int32) -> String {

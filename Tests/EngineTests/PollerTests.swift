@@ -231,6 +231,21 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
         #expect((114...116).contains(UInt64(rig.batches(of: 1).count) + missed))
     }
 
+    @Test(arguments: [-3600, 3600])
+    func aClockThatIsSetDuringARequestPutsNoValueHalfwayBetweenOldAndNew(seconds: Int) async throws {
+        let rig = PollerRig([registers([0])])
+        rig.bus.script(1) { [clock = rig.clock] _ in
+            clock.stepUTC(by: .seconds(seconds))
+            return .success([1])
+        }
+        try await rig.run { await rig.clock.advance(by: .milliseconds(1500)) }
+        let offsets = zip(rig.batches(of: 1), rig.times(of: 1)).enumerated().map { index, poll in
+            let halfway = ManualClock().utc + poll.1 + .milliseconds(5)
+            return poll.0.times[0] - halfway - .seconds(seconds * (index + 1))
+        }
+        #expect(!offsets.isEmpty && offsets.allSatisfy { $0 == .zero }, "\(offsets)")
+    }
+
     @Test func readNowTellsValuesInTheOrderOfTheProfile() async throws {
         let rig = PollerRig([registers([300, 0], every: .seconds(3600))])
         rig.bus.script(1) { span in .success((0..<span.registerCount).map { span.start + UInt16($0) }) }
@@ -280,5 +295,14 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
         #expect(records.count <= 11)
         #expect(records.reduce(0) { $0 + $1.count } == 300)
         #expect(zip(records, records.dropFirst()).allSatisfy { $0.to < $1.from })
+    }
+
+    @Test func aClockThatIsSetBackDoesNotTurnTheTimesOfALossAround() {
+        var tally = LossTally(.notPolled, longestSilence: .seconds(60))
+        let later = start + .seconds(3600)
+        tally.add(1, from: later, to: later, at: .seconds(1))
+        tally.add(1, from: start, to: start, at: .seconds(2))
+        let record = tally.record(device: "d", at: .seconds(3), isOver: true)
+        #expect(record == GapRecord(device: "d", from: start, to: later, reason: .notPolled, count: 2))
     }
 }

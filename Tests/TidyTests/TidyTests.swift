@@ -75,6 +75,15 @@ import Testing
         }
     }
 
+    @Test(arguments: ["Date()", "Date(timeIntervalSinceNow"])
+    func nothingWaitsByAClockThatCanBeSet(word: String) {
+        for file in Self.sources {
+            for (index, line) in file.lines.enumerated() where Self.code(line).contains(word) {
+                Issue.record("\(file.path):\(index + 1) has \(word)")
+            }
+        }
+    }
+
     @Test func tasksWithoutAParentAreFewAndKnown() {
         let known: Set<String> = ["Gateway/Assembly.swift"]
         for file in Self.sources where !known.contains(file.path) {

@@ -37,6 +37,8 @@ struct LossTally: Sendable {
         let isDue = isOver && uptime - (toldAt ?? uptime - Self.shortestPause) >= Self.shortestPause
         guard isLast || isDue || uptime - since >= longestSilence else { return nil }
         defer { (count, self.span, toldAt) = (0, nil, uptime) }
-        return GapRecord(device: device, from: span.from, to: span.to, reason: reason, count: count)
+        // A clock that was set back in between must not turn the times around.
+        return GapRecord(
+            device: device, from: min(span.from, span.to), to: max(span.from, span.to), reason: reason, count: count)
     }
 }
