@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench acceptance torture release deb format clean setup toolchain
+.PHONY: help demo test check lint devices bench acceptance torture release deb format clean setup toolchain
 
 SWIFT ?= swift
 # The one that the Debian packages are for, whatever else is in PATH.
@@ -20,10 +20,11 @@ demo: setup toolchain ## A simulated plant, a private broker and the gateway on 
 	$(SWIFT) build --product headgate
 	@exec "$$($(SWIFT) build --show-bin-path)/headgate" demo
 
-test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles, torture in small
+test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles and their list, torture in small
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
+	deploy/devices.py --check
 	for tests in Acceptance Torture Consumer; do \
 		$(PYTHON) -m unittest discover --start-directory Tests/$$tests --pattern "*_test.py" || exit 1; done
 	$(PYTHON) Tests/Torture/torture.py --short --seed $(TEST_SEED) --headgate "$$($(SWIFT) build --show-bin-path)/headgate"
@@ -33,6 +34,9 @@ check: setup toolchain lint ## Format check and build, no tests
 
 lint: toolchain
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+devices: setup ## Write docs/devices.md, the list of the profiles
+	deploy/devices.py
 
 bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes on disk (BENCH_FLAGS="--seconds 60")
 	$(PYTHON) Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)

@@ -99,7 +99,8 @@ let package = Package(
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(name: "PayloadsTests", dependencies: ["Engine", "Model", "Payloads"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"] + nio, swiftSettings: strict),
-        .testTarget(name: "SimulatorTests", dependencies: ["CModbus", "Model", "Simulator"], swiftSettings: strict),
+        .testTarget(
+            name: "SimulatorTests", dependencies: ["CModbus", "Model", "Profiles", "Simulator"], swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
             dependencies: [

@@ -24,6 +24,10 @@ struct ProfileParser {
         "raw",
     ]
 
+    private static let identityKeys = [
+        "table", "address", "reference", "type", "order", "count", "equals", "device_id",
+    ]
+
     /// - Parameter id: what `profile:` must say: the path of the file in its folder.
     func parse(_ file: YAMLFile, id: String) -> ParsedProfile? {
         let root = Field(name: "profile", node: file.root, file: file.path, problems: problems)
@@ -97,9 +101,7 @@ struct ProfileParser {
 
     private func identity(_ field: Field?) -> [IdentityCheck] {
         (field?.list(allowed: "checks") ?? []).compactMap { item in
-            guard let fields = item.fields(["table", "address", "type", "order", "count", "equals", "device_id"]) else {
-                return nil
-            }
+            guard let fields = item.fields(Self.identityKeys) else { return nil }
             if let deviceID = fields["device_id"] {
                 return deviceID.fields(["vendor", "product"]).map {
                     .deviceID(vendor: $0["vendor"]?.text(), product: $0["product"]?.text())

@@ -8,6 +8,9 @@ import Model
 struct Wandering: Sendable {
     private let point: Point
     private let middle: Double
+    /// Where a counter begins, what it gains a minute, and how far it gets before it begins anew: inside the limits, which
+    /// are wide for counters.
+    private let counter: (start: Double, gain: Double, room: Double)
     private let swing: Double
     private let period: Double
     private let phase: Double
@@ -20,12 +23,15 @@ struct Wandering: Sendable {
             state ^= state >> 31
             return Double(state >> 11) / Double(1 << 53)
         }
-        let span = point.range ?? point.limits ?? NumericRange(low: 0, high: 100)
+        let declared = point.range ?? point.limits
+        let span = declared ?? NumericRange(low: 0, high: 100)
         self.point = point
         middle = span.low + (span.high - span.low) * (0.4 + 0.2 * next())
         swing = (span.high - span.low) * (0.05 + 0.1 * next())
         period = 20 + 100 * next()
         phase = 2 * Double.pi * next()
+        let start = declared == nil ? middle * 10 : min(middle, max(span.low, 80_000))
+        counter = (start, max(0.01, min(swing, 60)), declared == nil ? .infinity : span.high - start)
     }
 
     func value(at seconds: Double) -> PointValue {
@@ -49,7 +55,9 @@ struct Wandering: Sendable {
             return .bool(point.kind == .alarm ? false : sin(2 * .pi * seconds / (8 * period) + phase) > -0.3)
         }
         switch point.kind {
-        case .counter: return .double((middle * 10 + seconds * max(0.01, swing) / 60).rounded())
+        case .counter:
+            let gained = (seconds * counter.gain / 60).truncatingRemainder(dividingBy: counter.room)
+            return .double((counter.start + gained).rounded(.down))
         case .setpoint: return .double(middle)
         case .alarm: return .int(0)
         case .measurement, .state: return .double(middle + swing * sin(2 * .pi * seconds / period + phase))

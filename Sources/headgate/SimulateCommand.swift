@@ -41,7 +41,8 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How it misbehaves; may be given several times.", valueName: "[unit=]fault"))
     var fault: [String] = []
 
-    @Flag(help: "Answer reads over undeclared addresses with zeros instead of exception 02.")
+    @Flag(
+        help: "Answer reads over undeclared addresses with zeros instead of exception 02, also where limits.gap is 0.")
     var lenient = false
 
     func validate() throws {
@@ -55,9 +56,15 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let points = try Self.profile(profile).points
+        let profile = try Self.profile(profile)
+        // A profile that lets requests read over holes says that the device answers them.
+        let toleratesGaps = lenient || profile.limits.gap != 0
         let units = Dictionary(
-            unit.map { (UInt8($0), SimulatedUnit(points: points, seed: UInt64($0), toleratesGaps: lenient)) }
+            unit.map { seed in
+                let unit = SimulatedUnit(
+                    points: profile.points, seed: UInt64(seed), toleratesGaps: toleratesGaps)
+                return (UInt8(seed), unit)
+            }
         ) { $1 }
         let server = try start(units)
         try apply(server.faults)

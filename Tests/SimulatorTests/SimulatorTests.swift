@@ -1,6 +1,7 @@
 import CModbus
 import Foundation
 import Model
+import Profiles
 import Simulator
 import Testing
 
@@ -30,6 +31,24 @@ import Testing
 
     struct POSIXFailure: Error, Equatable {
         var code: Int32
+    }
+
+    @Test func theSimulatedDeviceOfEveryShippedProfileHasOnlyGoodValues() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
+        let library = ProfileLibrary(folders: [root.standardizedFileURL.path])
+        #expect(library.files.count >= 40)
+        for (id, _) in library.files {
+            let profile = try #require(library.load(id).value, "\(id)")
+            let unit = SimulatedUnit(points: profile.points)
+            for seconds in [0.0, 61, 86_400] {
+                unit.advance(to: seconds)
+                for point in profile.points {
+                    let words = try unit.read(point.span).get()
+                    let (value, reasons) = point.judged(point.encoding.decode(words.span))
+                    #expect(reasons.isEmpty, "\(id): \(point.name) is \(value) after \(seconds) s")
+                }
+            }
+        }
     }
 
     @Test func aForeignMasterReadsPlausibleValuesOverTCP() throws {

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Writes docs/devices.md, the list of the shipped device profiles, from the files in Devices.
+
+    deploy/devices.py            write it
+    deploy/devices.py --check    exit code 1, and the difference, when it is not up to date
+"""
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVICES, TARGET = ROOT / "Devices", ROOT / "docs" / "devices.md"
+
+# The first word that occurs in a title decides; "Other" means that a title does not say what the device is.
+KINDS = [
+    ("Simulated", ["simulated"]),
+    ("Energy and power meters", ["energy meter", "power meter"]),
+    ("Variable-speed drives", ["drive"]),
+    ("Gensets", ["genset"]),
+    ("Temperature and process controllers", ["temperature controller", "process controller"]),
+    ("Remote I/O", ["remote i/o"]),
+    ("PLCs", ["plc", "logic module"]),
+    ("Solar inverters", ["inverter"]),
+    ("Uninterruptible power supplies", ["ups"]),
+    ("Chillers and heat pumps", ["chiller", "heat pump"]),
+    ("Flow meters", ["flow meter"]),
+    ("Other", [""]),
+]
+UNTRIED = "Not tested on a device."
+DOUBTS = ("ncertain", "ompare with")
+
+INTRODUCTION = """\
+# Devices that Headgate knows
+
+<!-- Written by deploy/devices.py from the profiles in Devices: change those, then `make devices`. -->
+
+{count} profiles of devices, and {simulated} for trying things without any. `headgate profile list` shows what is
+installed, `headgate profile show ID` all points of one. Yours is not here? [profiles.md](profiles.md) is the way to one
+in 15 minutes.
+
+What the columns say:
+
+- **Points** is how many values the profile gives. All of them are covered by golden tests, which `make test` runs.
+- **Serial** is the factory setting as far as it is known: a first guess for a scan, never a default.
+- **Can be written** lists the points for which the profile has a write rule, with the bounds of the device. Whether
+  anybody may write them, and how far, is the site's policy.
+- **Source** is where the register map comes from, and with what it was compared: "one source" means that nothing else
+  confirms it. {tried}
+- **Compare first** names points whose address or scale is uncertain: look at the device's display before you rely on
+  them. The profile says why. What was less certain than that has been left out.
+"""
+
+
+def profiles() -> list[dict]:
+    """All profile files, by id."""
+    files = sorted(DEVICES.glob("*/*.yaml"))
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+
+
+def kind(profile: dict) -> str:
+    title = profile["title"].lower()
+    return next(name for name, words in KINDS if any(word in title for word in words))
+
+
+def serial(profile: dict) -> str:
+    setting = profile.get("serial")
+    return f"{setting['baud']} {setting['format']}, unit {setting.get('unit', 1)}" if setting else "TCP"
+
+
+def number(value: float) -> str:
+    return f"{value:g}" if abs(value) < 100_000 else str(value)
+
+
+def bounds(rule: dict, unit: str) -> str:
+    low, high = rule.get("min"), rule.get("max")
+    if low is None or high is None:
+        return ""
+    text = f"{number(low)} to {number(high)}"
+    return f" ({text})" if unit == "1" else f" ({text} {unit})"
+
+
+def writable(profile: dict) -> str:
+    """The points with a write rule; runs such as do_0 to do_5 in short."""
+    names: list[tuple[str, str]] = []
+    for name, point in profile["points"].items():
+        if rule := point.get("write"):
+            names.append((name, bounds(rule, point.get("unit", "1"))))
+    parts: list[str] = []
+    while names:
+        first, limits = names.pop(0)
+        last = first
+        while names and names[0] == (successor(last), limits):
+            last = names.pop(0)[0]
+        parts.append((f"`{first}`" if last == first else f"`{first}` to `{last}`") + limits)
+    return ", ".join(parts) or "–"
+
+
+def successor(name: str) -> str:
+    """The name with its last number one higher."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head):]
+    return f"{head}{int(digits) + 1}" if digits else ""
+
+
+def doubtful(profile: dict) -> str:
+    names = [
+        name for name, point in profile["points"].items()
+        if any(doubt in point.get("description", "") for doubt in DOUBTS)
+    ]
+    return ", ".join(f"`{name}`" for name in names) or "–"
+
+
+def source(profile: dict) -> str:
+    text = " ".join(profile["source"].split())
+    return text.removesuffix(UNTRIED).strip()
+
+
+def row(profile: dict) -> str:
+    cells = [
+        profile["title"], f"`{profile['profile']}`", str(len(profile["points"])), serial(profile), writable(profile),
+        source(profile), doubtful(profile),
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def tried(real: list[dict]) -> str:
+    count = sum(UNTRIED not in " ".join(profile["source"].split()) for profile in real)
+    if count == 0:
+        return "None has been tried on a real device yet: a report that yours works, or does not, is welcome."
+    return f"{count} of them were tried on a real device, and their source says so; the others were not."
+
+
+def document() -> str:
+    everything = profiles()
+    real = [profile for profile in everything if kind(profile) != "Simulated"]
+    text = INTRODUCTION.format(count=len(real), simulated=len(everything) - len(real), tried=tried(real))
+    for name, _ in sorted(KINDS, key=lambda pair: pair[0] in ("Simulated", "Other")):
+        members = [profile for profile in everything if kind(profile) == name]
+        if not members:
+            continue
+        text += f"\n## {name}\n\n"
+        text += "| Device | Profile | Points | Serial | Can be written | Source | Compare first |\n"
+        text += "|---|---|---:|---|---|---|---|\n"
+        text += "\n".join(row(profile) for profile in members) + "\n"
+    return text
+
+
+def check(text: str) -> int:
+    old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    if old == text:
+        return 0
+    print(f"{TARGET.relative_to(ROOT)} is not up to date; run: make devices", file=sys.stderr)
+    sys.stderr.writelines(
+        line + "\n" for line in difflib.unified_diff(
+            old.splitlines(), text.splitlines(), "docs/devices.md", "Devices", n=0, lineterm=""))
+    return 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Writes docs/devices.md from the profiles in Devices.")
+    parser.add_argument("--check", action="store_true", help="write nothing, say whether it is up to date")
+    arguments = parser.parse_args()
+    text = document()
+    if arguments.check:
+        return check(text)
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
