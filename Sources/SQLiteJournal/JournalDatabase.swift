@@ -81,11 +81,14 @@ struct JournalDatabase: Sendable {
     }
 
     /// Makes a new epoch durable, together with what its start has to tell and how it corrects what publishers owe.
+    ///
+    /// - Parameter now: when the start is, nil where no start is meant.
     func begin(
-        epoch: UInt32, next: Position, gaps: [StoredRow], publishers: [String: [PositionInterval]]
+        epoch: UInt32, at now: UnixTime?, next: Position, gaps: [StoredRow], publishers: [String: [PositionInterval]]
     ) throws {
         try pool.write { db in
-            try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", arguments: [Int64(epoch)])
+            try Self.store(Int64(epoch), as: "epoch", db)
+            if let now { try Self.store(now.microseconds, as: "begun", db) }
             try Self.remember(next, db)
             try Self.insert(gaps, db)
             try Self.store(publishers, db)
@@ -108,11 +111,13 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// When the newest row was appended.
+    /// When the newest row was appended; where there is none, when the last start was: it may have read what it never
+    /// committed. Nil where there was no start.
     func lastRecorded() throws -> UnixTime? {
         try pool.read { db in
-            try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq DESC LIMIT 1").map(
-                UnixTime.init(microseconds:))
+            let newest = try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq DESC LIMIT 1")
+            let begun = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'begun'")
+            return (newest ?? begun).map(UnixTime.init(microseconds:))
         }
     }
 
@@ -191,7 +196,11 @@ struct JournalDatabase: Sendable {
     }
 
     private static func remember(_ next: Position, _ db: Database) throws {
-        try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES ('next', ?)", arguments: [Int64(next)])
+        try store(Int64(next), as: "next", db)
+    }
+
+    private static func store(_ value: Int64, as key: String, _ db: Database) throws {
+        try db.execute(sql: "INSERT OR REPLACE INTO meta VALUES (?, ?)", arguments: [key, value])
     }
 
     // MARK: - Layouts and publishers

@@ -144,7 +144,7 @@ struct JournalOpening {
                 position: next + Position(index), epoch: epoch, recorded: now, body: BatchCodec.encode(.gap(gap)))
         }
         next += Position(rows.count)
-        try database.begin(epoch: epoch, next: next, gaps: rows, publishers: publishers)
+        try database.begin(epoch: epoch, at: now, next: next, gaps: rows, publishers: publishers)
         self.mark = StateMark(
             epoch: epoch, reserved: next + StateMark.reserve,
             unsyncedBoot: settings.durability == .power ? nil : StateMark.currentBoot)

@@ -31,7 +31,7 @@ final class Salvage {
             defer { try? source.close() }
             try target.pool.write { copyLayouts(from: source, $0) }
             let epoch = copyState(from: source)
-            try target.begin(epoch: epoch.epoch, next: 1, gaps: [], publishers: epoch.publishers)
+            try target.begin(epoch: epoch.epoch, at: nil, next: 1, gaps: [], publishers: epoch.publishers)
             try copyRows(from: source, into: target)
         }
         try target.close(next: (lastRow?.position ?? 0) + 1)

@@ -19,7 +19,7 @@ private struct ModelJournal {
     }
 
     mutating func restart() {
-        if !committed.isEmpty { committed.append(nil) }
+        committed.append(nil)
         waiting = []
         owed = savedOwed
         epoch += 1

@@ -69,6 +69,19 @@ import Testing
         await journal.close()
     }
 
+    @Test func aRestartIsToldThoughTheRunBeforeItCommittedNothing() async throws {
+        let folder = try StateFolder()
+        let clock = TestClock()
+        let begun = clock.utc
+        try await folder.open(clock: clock).close()
+        clock.advance(.seconds(5))
+        let journal = try folder.open(clock: clock)
+        await journal.flush()
+        let gap = try #require(try await journal.rows(from: 1, limit: 1).first?.gap)
+        #expect(gap == GapRecord(from: begun, to: clock.utc, reason: .restart, count: 0))
+        await journal.close()
+    }
+
     @Test func theFirstStartTellsNoGap() async throws {
         let folder = try StateFolder()
         let journal = try folder.open()
