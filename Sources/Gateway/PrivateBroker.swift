@@ -13,18 +13,22 @@ package final class PrivateBroker {
 
     private static let programs = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
 
-    /// - Parameter folder: where its configuration and log go.
-    package init(folder: String) throws {
+    /// - Parameters:
+    ///   - folder: where its configuration and log go.
+    ///   - settings: further lines of its configuration.
+    ///   - port: where it listens; nil for any free port.
+    package init(folder: String, settings: String = "", port: Int? = nil) throws {
         guard let program = Self.programs.first(where: FileManager.default.isExecutableFile) else {
             throw Failure(description: "the broker 'mosquitto' is not installed; run: apt-get install mosquitto")
         }
         self.folder = folder
-        port = try Self.freePort()
+        self.port = try port ?? Self.freePort()
         let configuration = """
-            listener \(port) 127.0.0.1
+            listener \(self.port) 127.0.0.1
             allow_anonymous true
             persistence false
             log_dest file \(folder)/mosquitto.log
+            \(settings)
             """
         try configuration.write(toFile: folder + "/mosquitto.conf", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: program)
@@ -43,7 +47,7 @@ package final class PrivateBroker {
             usleep(10_000)
         }
         stop()
-        throw Failure(description: "mosquitto does not listen on port \(port); see \(folder)/mosquitto.log")
+        throw Failure(description: "mosquitto does not listen on port \(self.port); see \(folder)/mosquitto.log")
     }
 
     private static func accepts(_ port: Int) -> Bool {
