@@ -20,7 +20,7 @@ in [Tests/Torture/README.md](../Tests/Torture/README.md).
 FOOT = """## Try it yourself
 
 ```sh
-make torture                                                  # all parts, about three hours
+make torture                                                  # all parts, about an hour and a half
 make torture TORTURE_FLAGS="--part kills --seed 7"            # one part with the choices of a seed
 make torture TORTURE_FLAGS="--report /tmp/report.json"        # then: Tests/Torture/reliability.py /tmp/report.json
 ```
