@@ -44,7 +44,7 @@ bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes o
 acceptance: setup release ## Ten minutes with a broker outage and a kill -9 (ACCEPTANCE_FLAGS="--seconds 120")
 	$(PYTHON) Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
 
-torture: setup release ## Kills, outages, full disks, clock jumps, soak, backlog: three hours (TORTURE_FLAGS="--short")
+torture: setup release ## Kills, outages, full disks, clock jumps, soak, backlog: an hour and a half (TORTURE_FLAGS="--short")
 	$(PYTHON) Tests/Torture/torture.py --headgate .build/release/headgate $(TORTURE_FLAGS)
 
 release: setup toolchain ## Release build with the Swift runtime inside: .build/release/headgate

@@ -35,8 +35,9 @@ def account_for(run, stage, figures, **story):
     for problem in stage.problems:
         findings.add("problem while it ran", problem)
     findings.figures |= figures
-    findings.figures |= {"longest loss before a kill, s: limit": story.uncommitted,
-                         "longest time without a poll of a device, s: limit": story.silence}
+    findings.figures["longest time without a poll of a device, s: limit"] = story.silence
+    if stage.kills:
+        findings.figures["longest loss before a kill, s: limit"] = story.uncommitted
     findings.figures["headgate journal verify"] = own_verdict(stage, findings)
     return findings
 

@@ -31,7 +31,7 @@ PARTS = {
     "open": endurance.open_large,
 }
 SHORT = ["kills", "outages", "disk", "clock"]
-SHORT_SETTINGS = {"kills": 20, "outages": 3, "outage_seconds": (1, 3), "disk_rounds": 1}
+SHORT_SETTINGS = {"kills": 16, "outages": 3, "outage_seconds": (1, 3), "disk_rounds": 1}
 
 
 class Run:
