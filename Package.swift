@@ -103,7 +103,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(
-            name: "PayloadsTests", dependencies: ["Audit", "Engine", "GatewayTesting", "Model", "Payloads"],
+            name: "PayloadsTests", dependencies: ["Audit", "Engine", "GatewayTesting", "Model", "Payloads", crypto],
             swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"] + nio, swiftSettings: strict),
         .testTarget(name: "SimulatorTests", dependencies: ["CModbus", "Model", "Simulator"], swiftSettings: strict),

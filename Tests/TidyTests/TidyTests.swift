@@ -38,7 +38,7 @@ import Testing
         "Payloads": ["Audit", "Crypto", "Engine", "Model", "Synchronization"],
         "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix"],
         "Simulator": ["CModbus", "CTerminal", "Foundation", "Glibc", "Model", "Synchronization"],
-        "GatewayTesting": ["Dispatch", "Engine", "Model", "Synchronization", "Testing"],
+        "GatewayTesting": ["Dispatch", "Engine", "Foundation", "Model", "Synchronization", "Testing"],
     ]
 
     static func code(_ line: String) -> String {
