@@ -77,7 +77,7 @@ let package = Package(
         .executableTarget(
             name: "headgate",
             dependencies: [
-                "Engine", "Gateway", "Model", "Profiles", "Simulator", lifecycle, logging,
+                "Audit", "Engine", "Gateway", "Model", "Payloads", "Profiles", "Simulator", lifecycle, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 unixSignals,
             ],

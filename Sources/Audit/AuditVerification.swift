@@ -51,6 +51,18 @@ package struct AuditVerification: Sendable {
         due.sort { $0.size < $1.size }
     }
 
+    /// The largest of `notes` whose signature holds, for proofs against it. Each that does not hold is a finding; so is it when
+    /// none is left.
+    package mutating func trust(_ notes: [[UInt8]]) -> Checkpoint? {
+        for (number, note) in notes.enumerated() { take(note, number: number + 1) }
+        defer { due = [] }
+        let newest = due.max { $0.size < $1.size }
+        checkpointCount = due.count
+        covered = newest?.size ?? 0
+        if newest == nil { found(.notSigned, "no checkpoint covers any entry") }
+        return newest
+    }
+
     package var size: UInt64 { frontier.size }
     package var root: MerkleHash { frontier.root }
     package var isSound: Bool { findingCount == 0 }

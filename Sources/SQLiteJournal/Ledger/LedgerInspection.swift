@@ -54,8 +54,20 @@ package struct LedgerInspection: Sendable {
         try read { try Self.leaves(range, $0, body) }
     }
 
-    package func inclusion(of index: UInt64, size: UInt64) throws(LedgerError) -> [MerkleHash] {
-        try read { db in try MerkleProof.inclusion(of: index, size: size) { try LedgerDatabase.hash($0, db) } }
+    /// The leaves with indices of `range`, in order, each with its inclusion proof in the first `size` leaves; none for those
+    /// behind them.
+    package func leaves(
+        _ range: Range<UInt64>, provenIn size: UInt64,
+        _ body: (_ index: UInt64, _ leaf: [UInt8], _ proof: [MerkleHash]?) throws -> Void
+    ) throws(LedgerError) {
+        try read { db in
+            try Self.leaves(range, db) { index, leaf in
+                let proof =
+                    try index < size
+                    ? MerkleProof.inclusion(of: index, size: size) { try LedgerDatabase.hash($0, db) } : nil
+                try body(index, leaf, proof)
+            }
+        }
     }
 
     package func consistency(from size: UInt64, to newSize: UInt64) throws(LedgerError) -> [MerkleHash] {
