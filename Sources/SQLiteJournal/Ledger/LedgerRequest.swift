@@ -28,6 +28,8 @@ final class LedgerRequest: Sendable {
         leaves.reduce(0) { $0 + $1.count } + records.reduce(0) { $0 + ($1.body?.count ?? 0) }
     }
 
+    var isFinished: Bool { result.withLock { $0 != nil } }
+
     func finish(_ result: Result<UInt64, LedgerError>) {
         self.result.withLock { $0 = result }
     }

@@ -21,11 +21,12 @@ actor LedgerWriter {
         executor.asUnownedSerialExecutor()
     }
 
-    func commitWaiting(of ledger: SQLiteLedger) {
-        while true {
-            let requests = ledger.takeGroup()
-            guard !requests.isEmpty else { return }
-            commit(requests, of: ledger)
+    /// Commits groups of those that wait, first come first, until `request` is done: later callers see to their own.
+    func commit(_ request: LedgerRequest, of ledger: SQLiteLedger) {
+        while !request.isFinished {
+            let group = ledger.takeGroup()
+            precondition(!group.isEmpty, "a request that is not finished is still waiting")
+            commit(group, of: ledger)
         }
     }
 

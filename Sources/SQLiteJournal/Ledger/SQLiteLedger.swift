@@ -51,8 +51,8 @@ package final class SQLiteLedger: Ledger {
     package func commit(_ records: [LedgerRecord], leaves: [[UInt8]]) async throws(LedgerError) -> UInt64 {
         let request = try LedgerRequest(records: records, leaves: leaves)
         try enqueue(request)
-        // Whoever comes first takes all that wait; when it is this call's turn, its own request is done for sure.
-        await writer.commitWaiting(of: self)
+        // Whoever comes first takes along all that wait: those find their requests done when it is their turn.
+        await writer.commit(request, of: self)
         return try request.outcome()
     }
 
