@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint devices bench acceptance torture release deb format clean setup toolchain
+.PHONY: help demo test check lint devices bench acceptance torture release deb format clean setup toolchain fuzz
 
 SWIFT ?= swift
 # The one that the Debian packages are for, whatever else is in PATH.
@@ -31,6 +31,10 @@ test: setup toolchain lint ## Format check, build, unit and contract tests, gold
 
 check: setup toolchain lint ## Format check and build, no tests
 	$(SWIFT) build --build-tests
+
+fuzz: setup toolchain ## The fuzz tests with a million mutated messages instead of some ten thousand
+	$(SWIFT) build --build-tests
+	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter mutated
 
 lint: toolchain
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)

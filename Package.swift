@@ -38,6 +38,8 @@ let package = Package(
     targets: [
         // The field's words and their arithmetic.
         .target(name: "Model", swiftSettings: strict),
+        // What makes a log checkable by others: hash tree, signed checkpoints, keys.
+        .target(name: "Audit", dependencies: [crypto], swiftSettings: strict),
         // Both data paths, as decisions over ports.
         .target(name: "Engine", dependencies: ["Model"], swiftSettings: strict),
 
@@ -50,7 +52,7 @@ let package = Package(
 
         // Adapters.
         .target(name: "ModbusBus", dependencies: ["CModbus", "Engine", "Model"] + nio, swiftSettings: strict),
-        .target(name: "SQLiteJournal", dependencies: ["Engine", "Model", grdb], swiftSettings: strict),
+        .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
         .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Model"], swiftSettings: strict),
         .target(
             name: "Profiles",
@@ -58,7 +60,8 @@ let package = Package(
             exclude: ["Schemas"],
             swiftSettings: strict),
         .target(
-            name: "Payloads", dependencies: ["Engine", "Model", crypto], exclude: ["Schemas"], swiftSettings: strict),
+            name: "Payloads", dependencies: ["Audit", "Engine", "Model", crypto], exclude: ["Schemas"],
+            swiftSettings: strict),
         .target(name: "Console", dependencies: ["Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "Simulator", dependencies: ["CModbus", "CTerminal", "Model"], swiftSettings: strict),
 
@@ -66,14 +69,15 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles", "SQLiteJournal",
+                "Audit", "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles",
+                "SQLiteJournal",
                 "Simulator", lifecycle, logging, unixSignals,
             ] + nio,
             swiftSettings: strict),
         .executableTarget(
             name: "headgate",
             dependencies: [
-                "Engine", "Gateway", "Model", "Profiles", "Simulator", lifecycle, logging,
+                "Audit", "Engine", "Gateway", "Model", "Payloads", "Profiles", "Simulator", lifecycle, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 unixSignals,
             ],
@@ -82,6 +86,7 @@ let package = Package(
         // Fakes, the manual clock and the contract suites; linked into tests only.
         .target(name: "GatewayTesting", dependencies: ["Engine", "Model"], swiftSettings: strict),
 
+        .testTarget(name: "AuditTests", dependencies: ["Audit", "GatewayTesting"], swiftSettings: strict),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: strict),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
         .testTarget(
@@ -90,21 +95,24 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SQLiteJournalTests",
-            dependencies: ["Engine", "GatewayTesting", "Model", "SQLiteJournal", grdb],
+            dependencies: ["Audit", "Engine", "GatewayTesting", "Model", "SQLiteJournal", grdb],
             swiftSettings: strict),
         .testTarget(
             name: "MosquittoUplinkTests",
             dependencies: ["Engine", "Gateway", "Model", "MosquittoUplink"],
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
-        .testTarget(name: "PayloadsTests", dependencies: ["Engine", "Model", "Payloads"], swiftSettings: strict),
+        .testTarget(
+            name: "PayloadsTests", dependencies: ["Audit", "Engine", "GatewayTesting", "Model", "Payloads", crypto],
+            swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["Console", "Engine", "Model"] + nio, swiftSettings: strict),
         .testTarget(
             name: "SimulatorTests", dependencies: ["CModbus", "Model", "Profiles", "Simulator"], swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Engine", "Gateway", "GatewayTesting", "Model", "SQLiteJournal", "Simulator", lifecycle, logging,
+                "Audit", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "SQLiteJournal", "Simulator",
+                lifecycle, logging, grdb,
             ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),

@@ -13,62 +13,23 @@ struct StoredRow: Sendable {
 
 /// The database file: every statement that the journal needs, on connections that are set up the way the invariants want.
 struct JournalDatabase: Sendable {
-    let pool: DatabasePool
-    let meter: LogMeter
+    private let file: StoreFile
+    var pool: DatabasePool { file.pool }
+    var meter: LogMeter { file.meter }
 
-    /// Version of the tables below (`PRAGMA user_version`). A larger one belongs to a newer Headgate.
-    static let schemaVersion = 1
-    /// Page cache of each connection, in KiB: the journal appends and reads forward, a large cache would only cost memory.
-    private static let cacheSize = 512
-    /// The write-ahead log is cut back to this after a large group.
-    private static let logByteLimit = 8 << 20
-    /// Pages of the log that are worth moving into the main file.
-    private static let checkpointPages = 1000
+    private static let layout = StoreFile.Layout(
+        version: 1,
+        tables: """
+            CREATE TABLE row (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, recorded INTEGER NOT NULL, body BLOB NOT NULL);
+            CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL UNIQUE);
+            CREATE TABLE publisher (name TEXT PRIMARY KEY, pending BLOB NOT NULL) WITHOUT ROWID;
+            CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+            """)
     /// Free space that the journal leaves on its file system, at most a twentieth of it.
     private static let spareByteCount: Int64 = 64 << 20
 
     init(path: String, durability: BufferSettings.Durability) throws {
-        var configuration = Configuration()
-        configuration.maximumReaderCount = 2
-        configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { db in
-            try db.execute(sql: "PRAGMA cache_size = -\(Self.cacheSize)")
-            // Debian's SQLite overwrites deleted rows with zeros unless told otherwise: flash wear for nothing.
-            try db.execute(sql: "PRAGMA secure_delete = OFF")
-            try db.execute(sql: "PRAGMA journal_size_limit = \(Self.logByteLimit)")
-        }
-        pool = try DatabasePool(path: path, configuration: configuration)
-        meter = LogMeter(syncsEachCommit: durability == .power)
-        let level = durability == .power ? 2 : 1
-        try pool.writeWithoutTransaction { db in
-            // The pool sets NORMAL while it opens: what the durability needs is set afterwards, and checked.
-            try db.execute(sql: "PRAGMA synchronous = \(level)")
-            guard try Int.fetchOne(db, sql: "PRAGMA synchronous") == level else {
-                throw JournalError.unusable("\(path): SQLite does not accept synchronous=\(level)")
-            }
-            meter.install(on: db)
-        }
-        try migrate(path: path)
-    }
-
-    private func migrate(path: String) throws {
-        try pool.write { db in
-            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-            guard version <= Self.schemaVersion else {
-                throw JournalError.unusable(
-                    "\(path) has format \(version), this Headgate knows up to \(Self.schemaVersion); install the newer version"
-                )
-            }
-            guard version < 1 else { return }
-            try db.execute(
-                sql: """
-                    CREATE TABLE row (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, recorded INTEGER NOT NULL, body BLOB NOT NULL);
-                    CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL UNIQUE);
-                    CREATE TABLE publisher (name TEXT PRIMARY KEY, pending BLOB NOT NULL) WITHOUT ROWID;
-                    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-                    PRAGMA user_version = 1;
-                    """)
-        }
+        file = try StoreFile(path: path, syncsEachCommit: durability == .power, layout: Self.layout)
     }
 
     // MARK: - Start
@@ -131,17 +92,8 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// Moves the write-ahead log into the main file when it has grown long enough to be worth it.
     func checkpointIfDue() throws {
-        guard meter.logPages >= Self.checkpointPages else { return }
-        try pool.writeWithoutTransaction { db in
-            let before = meter.logPages
-            // A reader may hold back the rest; the next commit tries again.
-            guard let row = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(PASSIVE)"),
-                let moved = Int.fromDatabaseValue(row[2])
-            else { return }
-            meter.checkpointed(isWhole: moved >= before)
-        }
+        try file.checkpointIfDue()
     }
 
     /// Rows from `position` on, in order. Where a row cannot be read those before it are returned.

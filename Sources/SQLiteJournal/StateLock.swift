@@ -2,13 +2,13 @@ import Engine
 import Foundation
 import Synchronization
 
-/// Holds the state folder for one gateway at a time, and its ``StateMark``.
+/// Holds a file of the state folder for one process at a time, and a line of text in it that is always on the disk.
 final class StateLock: Sendable {
     private let path: String
     private let descriptor: Atomic<Int32>
 
-    init(folder: String) throws(JournalError) {
-        path = folder + "/journal.lock"
+    init(folder: String, name: String = "journal.lock") throws(JournalError) {
+        path = folder + "/" + name
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard file >= 0 else {
             throw .unusable("cannot write \(path): \(Self.reason(errno)); gateway.state must be a writable folder")
@@ -24,17 +24,16 @@ final class StateLock: Sendable {
         descriptor = Atomic(file)
     }
 
-    /// Nil where there is none yet, or none that can be understood.
-    var mark: StateMark? {
-        var line = [UInt8](repeating: 0, count: StateMark.byteCount)
-        guard pread(descriptor.load(ordering: .relaxed), &line, line.count, 0) > 0 else { return nil }
-        return StateMark(line: line)
+    /// The first `byteCount` bytes, fewer where there are no more; empty for a new file.
+    func read(_ byteCount: Int) -> [UInt8] {
+        var line = [UInt8](repeating: 0, count: byteCount)
+        let count = pread(descriptor.load(ordering: .relaxed), &line, byteCount, 0)
+        return Array(line.prefix(max(0, count)))
     }
 
-    /// Returns once the mark is on the disk.
-    func write(_ mark: StateMark) throws(JournalError) {
+    /// Returns once `line` is on the disk. Lines of one file all have the same length: one overwrites the other.
+    func write(line: [UInt8]) throws(JournalError) {
         let file = descriptor.load(ordering: .relaxed)
-        let line = mark.line
         guard pwrite(file, line, line.count, 0) == line.count, fdatasync(file) == 0 else {
             throw .storage("\(path) cannot be written: \(Self.reason(errno))")
         }
@@ -50,4 +49,17 @@ final class StateLock: Sendable {
     }
 
     deinit { release() }
+}
+
+extension StateLock {
+    /// Nil where there is none yet, or none that can be understood.
+    var mark: StateMark? {
+        let line = read(StateMark.byteCount)
+        return line.isEmpty ? nil : StateMark(line: line)
+    }
+
+    /// Returns once the mark is on the disk.
+    func write(_ mark: StateMark) throws(JournalError) {
+        try write(line: mark.line)
+    }
 }

@@ -18,7 +18,9 @@ final class StateFolder: Sendable {
     init(snapshotOf folder: StateFolder) throws {
         path = FileManager.default.temporaryDirectory.appendingPathComponent("headgate-journal-\(UUID())").path
         try FileManager.default.copyItem(atPath: folder.path, toPath: path)
-        try? FileManager.default.removeItem(atPath: path + "/journal.sqlite-shm")
+        for name in names where name.hasSuffix("-shm") {
+            try? FileManager.default.removeItem(atPath: path + "/" + name)
+        }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }

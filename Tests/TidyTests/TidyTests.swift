@@ -25,19 +25,20 @@ import Testing
 
     static let allowed: [String: Set<String>] = [
         "Model": [],
+        "Audit": ["Crypto"],
         "Engine": ["Model", "Synchronization"],
         "ModbusBus": [
             "CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization",
         ],
         "SQLiteJournal": [
-            "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",
+            "Audit", "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",
         ],
         "MosquittoUplink": ["CMosquitto", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization"],
         "Profiles": ["Foundation", "Model", "Yams"],
-        "Payloads": ["Crypto", "Engine", "Model", "Synchronization"],
+        "Payloads": ["Audit", "Crypto", "Engine", "Model", "Synchronization"],
         "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix"],
         "Simulator": ["CModbus", "CTerminal", "Foundation", "Glibc", "Model", "Synchronization"],
-        "GatewayTesting": ["Dispatch", "Engine", "Model", "Synchronization", "Testing"],
+        "GatewayTesting": ["Dispatch", "Engine", "Foundation", "Model", "Synchronization", "Testing"],
     ]
 
     static func code(_ line: String) -> String {
@@ -67,7 +68,9 @@ import Testing
 
     @Test(arguments: ["Date()", "clock_gettime", "ContinuousClock", "SuspendingClock", "gettimeofday"])
     func theEngineAndTheModelDoNotKnowWhatTimeItIs(word: String) {
-        let free: Set<String> = ["Engine", "Model", "Payloads", "Profiles", "SQLiteJournal", "ModbusBus", "Console"]
+        let free: Set<String> = [
+            "Audit", "Engine", "Model", "Payloads", "Profiles", "SQLiteJournal", "ModbusBus", "Console",
+        ]
         for file in Self.sources where free.contains(file.target) {
             for (index, line) in file.lines.enumerated() where Self.code(line).contains(word) {
                 Issue.record("\(file.path):\(index + 1) has \(word)")
