@@ -86,7 +86,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
         .testTarget(
             name: "ModbusBusTests",
-            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus"] + nio,
+            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
             swiftSettings: strict),
         .testTarget(
             name: "SQLiteJournalTests",

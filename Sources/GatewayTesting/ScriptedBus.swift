@@ -24,12 +24,24 @@ package final class ScriptedBus: Bus {
         package var span: RegisterSpan
     }
 
+    /// A write and the virtual moment at which it was sent.
+    package struct Write: Hashable, Sendable {
+        package var time: Duration
+        package var unit: UInt8
+        package var write: RegisterWrite
+    }
+
+    /// What a unit does about a write; nil when it does as told.
+    package typealias WriteScript = @Sendable (RegisterWrite) -> WriteFailure?
+
     /// What a unit answers to a span.
     package typealias Script = @Sendable (RegisterSpan) -> Result<[UInt16], BusError>
 
     private struct State {
         var scripts: [UInt8: Script] = [:]
+        var writeScripts: [UInt8: WriteScript] = [:]
         var requests: [Request] = []
+        var writes: [Write] = []
         var closings = 0
     }
 
@@ -45,6 +57,7 @@ package final class ScriptedBus: Bus {
     }
 
     package var requests: [Request] { state.withLock { $0.requests } }
+    package var writes: [Write] { state.withLock { $0.writes } }
     package var closings: Int { state.withLock { $0.closings } }
 
     package func forgetRequests() {
@@ -54,6 +67,11 @@ package final class ScriptedBus: Bus {
     /// From now on `unit` answers what `script` says; a unit without a script does not answer.
     package func script(_ unit: UInt8, _ script: @escaping Script) {
         state.withLock { $0.scripts[unit] = script }
+    }
+
+    /// From now on `unit` treats writes as `script` says; without one it acknowledges them.
+    package func scriptWrites(_ unit: UInt8, _ script: @escaping WriteScript) {
+        state.withLock { $0.writeScripts[unit] = script }
     }
 
     /// From now on every register of `unit` holds `word`.
@@ -75,6 +93,22 @@ package final class ScriptedBus: Bus {
         let result = script?(span) ?? .failure(.noResponse)
         try? await clock.sleep(until: sent + (result == .failure(.noResponse) ? timeout : replyTime))
         return try result.get()
+    }
+
+    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+        let sent = clock.uptime
+        let script = state.withLock { state in
+            state.writes.append(Write(time: sent, unit: unit, write: write))
+            return state.writeScripts[unit]
+        }
+        let failure = script?(write)
+        if case .notSent = failure {
+        } else {
+            var replyTime = replyTime
+            if case .indeterminate = failure { replyTime = timeout }
+            try? await clock.sleep(until: sent + replyTime)
+        }
+        if let failure { throw failure }
     }
 
     package func close() async {

@@ -4,19 +4,21 @@ package import Model
 ///
 /// It runs on the executor of its bus, so that nothing on the way from the wire to the journal changes threads.
 package actor Poller {
-    private let connection: Connection
-    private let bus: any Bus
+    let connection: Connection
+    let bus: any Bus
     private let journal: any Journal
-    private let clock: any Timekeeper
-    private let board: StatusBoard
-    private var devices: [PolledDevice]
-    private var health: [UnitHealth]
+    let clock: any Timekeeper
+    let board: StatusBoard
+    var devices: [PolledDevice]
+    var health: [UnitHealth]
     /// Why each device was last given up on: what its points say while it is left alone.
-    private var downReasons: [QualityReason]
+    var downReasons: [QualityReason]
     private var schedule: PollSchedule
     private var busy: Set<Int> = []
-    private var slots: BusSlots
+    var slots: BusSlots
     private var missed: [MissedPolls]
+    /// Whether the bus is closed, or about to be: nothing may open it again.
+    private(set) var isStopped = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         bus.executor.asUnownedSerialExecutor()
@@ -51,6 +53,9 @@ package actor Poller {
             }
         }
         for index in devices.indices { await tellMissedPolls(of: index, isLast: true) }
+        // Commands that have begun come to their end, those that wait are told that nothing was sent.
+        isStopped = true
+        await withCheckedContinuation { slots.whenIdle($0) }
         await bus.close()
     }
 
@@ -117,11 +122,11 @@ package actor Poller {
         let device = devices[index].device
         var attempt = 1
         while true {
-            await takeSlot(isUrgent: false)
-            let sent = clock.utc
+            await takeSlot(index, .poll)
+            let (start, sent) = (clock.uptime, clock.utc)
             let result = await read(block.span, unit: device.unit)
             let time = sent.midpoint(to: clock.utc)
-            slots.release()
+            slots.release(index, .poll, used: clock.uptime - start)
             await rest(device.limits.pause)
             switch result {
             case .success(let words):
@@ -136,7 +141,7 @@ package actor Poller {
         }
     }
 
-    private func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+    func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
         do throws(BusError) {
             return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
         } catch {
@@ -144,7 +149,7 @@ package actor Poller {
         }
     }
 
-    private func rest(_ pause: Duration) async {
+    func rest(_ pause: Duration) async {
         if pause > .zero { try? await clock.sleep(until: clock.uptime + pause) }
     }
 
@@ -164,7 +169,7 @@ package actor Poller {
 
     // MARK: - Health
 
-    private func noteFailure(_ error: BusError, of index: Int) {
+    func noteFailure(_ error: BusError, of index: Int) {
         switch error {
         case .noResponse, .refused(0x0A), .refused(0x0B):
             downReasons[index] = PollFault(error).reason
@@ -217,9 +222,9 @@ package actor Poller {
 
     // MARK: - Slots
 
-    private func takeSlot(isUrgent: Bool) async {
-        if slots.takeIfFree() { return }
-        await withCheckedContinuation { slots.wait($0, isUrgent: isUrgent) }
+    func takeSlot(_ index: Int, _ claim: BusSlots.Claim) async {
+        if slots.takeIfFree(index, claim) { return }
+        await withCheckedContinuation { slots.wait(index, claim, $0) }
     }
 
     /// Reads points of a device now, ahead of all polls.
@@ -229,10 +234,10 @@ package actor Poller {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
         var answers: [PollAnswer] = []
         for block in devices[index].plan.jobs.flatMap(\.blocks) {
-            await takeSlot(isUrgent: true)
-            let sent = clock.utc
+            await takeSlot(index, .urgent)
+            let (start, sent) = (clock.uptime, clock.utc)
             let result = await read(block.span, unit: devices[index].device.unit)
-            slots.release()
+            slots.release(index, .urgent, used: clock.uptime - start)
             let time = sent.midpoint(to: clock.utc)
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
