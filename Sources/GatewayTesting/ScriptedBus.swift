@@ -31,6 +31,19 @@ package final class ScriptedBus: Bus {
         package var write: RegisterWrite
     }
 
+    /// Anything that went over the wire.
+    package enum Traffic: Hashable, Sendable {
+        case read(Request)
+        case write(Write)
+
+        package var unit: UInt8 {
+            switch self {
+            case .read(let request): request.unit
+            case .write(let write): write.unit
+            }
+        }
+    }
+
     /// What a unit does about a write; nil when it does as told.
     package typealias WriteScript = @Sendable (RegisterWrite) -> WriteFailure?
 
@@ -40,8 +53,7 @@ package final class ScriptedBus: Bus {
     private struct State {
         var scripts: [UInt8: Script] = [:]
         var writeScripts: [UInt8: WriteScript] = [:]
-        var requests: [Request] = []
-        var writes: [Write] = []
+        var traffic: [Traffic] = []
         var closings = 0
     }
 
@@ -56,12 +68,21 @@ package final class ScriptedBus: Bus {
         self.replyTime = replyTime
     }
 
-    package var requests: [Request] { state.withLock { $0.requests } }
-    package var writes: [Write] { state.withLock { $0.writes } }
+    /// Reads and writes in the order in which they were sent.
+    package var traffic: [Traffic] { state.withLock { $0.traffic } }
+
+    package var requests: [Request] {
+        traffic.compactMap { if case .read(let request) = $0 { request } else { nil } }
+    }
+
+    package var writes: [Write] {
+        traffic.compactMap { if case .write(let write) = $0 { write } else { nil } }
+    }
+
     package var closings: Int { state.withLock { $0.closings } }
 
     package func forgetRequests() {
-        state.withLock { $0.requests = [] }
+        state.withLock { $0.traffic = [] }
     }
 
     /// From now on `unit` answers what `script` says; a unit without a script does not answer.
@@ -87,7 +108,7 @@ package final class ScriptedBus: Bus {
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
         let sent = clock.uptime
         let script = state.withLock { state in
-            state.requests.append(Request(time: sent, unit: unit, span: span))
+            state.traffic.append(.read(Request(time: sent, unit: unit, span: span)))
             return state.scripts[unit]
         }
         let result = script?(span) ?? .failure(.noResponse)
@@ -98,7 +119,7 @@ package final class ScriptedBus: Bus {
     package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
         let sent = clock.uptime
         let script = state.withLock { state in
-            state.writes.append(Write(time: sent, unit: unit, write: write))
+            state.traffic.append(.write(Write(time: sent, unit: unit, write: write)))
             return state.writeScripts[unit]
         }
         let failure = script?(write)

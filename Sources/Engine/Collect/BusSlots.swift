@@ -23,6 +23,8 @@ struct BusSlots {
     private var free: Int
     private var underWay: [Int: Int] = [:]
     private var reserved: Set<Int> = []
+    /// Devices of transactions that wait for the device and have given their place away.
+    private(set) var suspended: Set<Int> = []
     private var urgent: [Waiter] = []
     private var polls: [Waiter] = []
     private var watchers: [CheckedContinuation<Void, Never>] = []
@@ -70,12 +72,14 @@ struct BusSlots {
 
     /// A transaction gives its place away while its device does what it was told, and keeps the device.
     mutating func suspend(_ device: Int) {
+        suspended.insert(device)
         leave(device)
         wake()
     }
 
     /// - Returns: false when there is no place; then ``wait(resuming:_:)``.
     mutating func resumeIfFree(_ device: Int) -> Bool {
+        suspended.remove(device)
         guard free > 0 else { return false }
         enter(device)
         return true

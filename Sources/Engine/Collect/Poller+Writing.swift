@@ -223,6 +223,7 @@ extension Poller {
         let deadline = clock.uptime + duration
         if case .tcp = connection.channel, duration > Self.longestHeldSettle {
             slots.suspend(index)
+            if busy.contains(index) { substitute.call() }
             try? await clock.sleep(until: deadline)
             if !slots.resumeIfFree(index) {
                 await withCheckedContinuation { slots.wait(resuming: index, $0) }

@@ -14,7 +14,8 @@ package actor Poller {
     /// Why each device was last given up on: what its points say while it is left alone.
     var downReasons: [QualityReason]
     private var schedule: PollSchedule
-    private var busy: Set<Int> = []
+    private(set) var busy: Set<Int> = []
+    let substitute = Substitute()
     var slots: BusSlots
     private var missed: [MissedPolls]
     /// Whether the bus is closed, or about to be: nothing may open it again.
@@ -48,9 +49,13 @@ package actor Poller {
     /// Polls until the task is cancelled, then closes the bus.
     package func run() async {
         await withTaskGroup(of: Void.self) { group in
-            for _ in 0..<connection.inFlight {
-                group.addTask { await self.work() }
+            group.addTask { await self.standIn() }
+            await withTaskGroup(of: Void.self) { workers in
+                for _ in 0..<connection.inFlight {
+                    workers.addTask { await self.work() }
+                }
             }
+            substitute.end()
         }
         for index in devices.indices { await tellMissedPolls(of: index, isLast: true) }
         // Commands that have begun come to their end, those that wait are told that nothing was sent.
@@ -65,16 +70,27 @@ package actor Poller {
     }
 
     private func work() async {
-        while !Task.isCancelled {
-            if let due = schedule.take(at: clock.uptime, busy: busy) {
-                busy.insert(due.slot.device)
-                await collect(due)
-                busy.remove(due.slot.device)
-            } else {
-                // A device that another worker is busy with frees itself; look again soon.
-                let next = schedule.nextDeadline(busy: busy) ?? clock.uptime + .milliseconds(100)
-                try? await clock.sleep(until: next)
-            }
+        while !Task.isCancelled { await workOnce() }
+    }
+
+    /// Takes over while a command waits for a device whose poll it interrupted: that poll's worker waits with it.
+    private func standIn() async {
+        while await substitute.isNeeded() {
+            while !Task.isCancelled, !busy.isDisjoint(with: slots.suspended) { await workOnce() }
+        }
+    }
+
+    private func workOnce() async {
+        let taken = busy.union(slots.suspended)
+        if let due = schedule.take(at: clock.uptime, busy: taken) {
+            busy.insert(due.slot.device)
+            await collect(due)
+            busy.remove(due.slot.device)
+        } else {
+            // A device that another worker is busy with frees itself; look again soon.
+            let soon = clock.uptime + .milliseconds(slots.suspended.isEmpty ? 100 : 20)
+            let next = schedule.nextDeadline(busy: taken) ?? soon
+            try? await clock.sleep(until: slots.suspended.isEmpty ? next : min(next, soon))
         }
     }
 
