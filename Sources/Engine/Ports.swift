@@ -165,22 +165,28 @@ package struct OutboundMessage: Hashable, Sendable {
     package var isRetained: Bool
     /// MQTT 5 content type.
     package var contentType: String
+    /// MQTT 5: what a requester wants back with the answer.
+    package var correlationData: [UInt8]?
+    /// MQTT 5: how long the broker may keep it, in whole seconds.
+    package var expiry: Duration?
 
     package init(
         topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false,
-        contentType: String = "application/json"
+        contentType: String = "application/json", correlationData: [UInt8]? = nil, expiry: Duration? = nil
     ) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.isRetained = isRetained
         self.contentType = contentType
+        self.correlationData = correlationData
+        self.expiry = expiry
     }
 
     /// Bytes of the MQTT packet, counted generously: fixed header, lengths, message id and properties take less than 32
     /// besides the texts.
     package var packetByteCount: Int {
-        payload.count + topic.utf8.count + contentType.utf8.count + 32
+        payload.count + topic.utf8.count + contentType.utf8.count + (correlationData?.count ?? 0) + 32
     }
 }
 

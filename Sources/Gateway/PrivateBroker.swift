@@ -13,19 +13,20 @@ package final class PrivateBroker {
 
     private static let programs = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
 
-    /// - Parameter folder: where its configuration and log go.
-    package init(folder: String) throws {
+    /// - Parameters:
+    ///   - folder: where its configuration and log go.
+    ///   - options: further lines of its configuration.
+    package init(folder: String, options: [String] = []) throws {
         guard let program = Self.programs.first(where: FileManager.default.isExecutableFile) else {
             throw Failure(description: "the broker 'mosquitto' is not installed; run: apt-get install mosquitto")
         }
         self.folder = folder
         port = try Self.freePort()
-        let configuration = """
-            listener \(port) 127.0.0.1
-            allow_anonymous true
-            persistence false
-            log_dest file \(folder)/mosquitto.log
-            """
+        let lines = [
+            "listener \(port) 127.0.0.1", "allow_anonymous true", "persistence false",
+            "log_dest file \(folder)/mosquitto.log",
+        ]
+        let configuration = (lines + options + [""]).joined(separator: "\n")
         try configuration.write(toFile: folder + "/mosquitto.conf", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = ["-c", folder + "/mosquitto.conf"]
@@ -63,6 +64,11 @@ package final class PrivateBroker {
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         return address
+    }
+
+    /// Freezes the broker: it keeps its connections and says nothing any more.
+    package func freeze(_ isFrozen: Bool = true) {
+        kill(process.processIdentifier, isFrozen ? SIGSTOP : SIGCONT)
     }
 
     package func stop() {
