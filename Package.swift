@@ -94,7 +94,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MosquittoUplinkTests",
-            dependencies: ["Engine", "Gateway", "Model", "MosquittoUplink"],
+            dependencies: ["Engine", "Gateway", "GatewayTesting", "Model", "MosquittoUplink", "Payloads"],
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(name: "PayloadsTests", dependencies: ["Engine", "Model", "Payloads"], swiftSettings: strict),

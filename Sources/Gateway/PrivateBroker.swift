@@ -32,8 +32,18 @@ package final class PrivateBroker {
         process.arguments = ["-c", folder + "/mosquitto.conf"]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try runWithoutBlockedSignals()
         try waitUntilItListens()
+    }
+
+    /// A child inherits the signals that its parent's thread blocks, as worker threads do: it would not hear SIGHUP.
+    private func runWithoutBlockedSignals() throws {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try process.run()
     }
 
     /// Clients that come too early would be refused and give up.
@@ -69,6 +79,11 @@ package final class PrivateBroker {
     /// Freezes the broker: it keeps its connections and says nothing any more.
     package func freeze(_ isFrozen: Bool = true) {
         kill(process.processIdentifier, isFrozen ? SIGSTOP : SIGCONT)
+    }
+
+    /// Has the broker read its access lists again.
+    package func reload() {
+        kill(process.processIdentifier, SIGHUP)
     }
 
     package func stop() {
