@@ -91,7 +91,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
         .testTarget(
             name: "ModbusBusTests",
-            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus"] + nio,
+            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
             swiftSettings: strict),
         .testTarget(
             name: "SQLiteJournalTests",
@@ -99,7 +99,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MosquittoUplinkTests",
-            dependencies: ["Engine", "Gateway", "Model", "MosquittoUplink"],
+            dependencies: ["Engine", "Gateway", "GatewayTesting", "Model", "MosquittoUplink", "Payloads"],
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(

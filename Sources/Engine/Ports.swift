@@ -14,6 +14,17 @@ package enum BusError: Error, Hashable, Sendable {
     case invalidRequest(String)
 }
 
+/// How one write request failed, classified by what may have happened in the device.
+package enum WriteFailure: Error, Hashable, Sendable {
+    /// The unit answered with an exception code that says that it did not do it.
+    case refused(UInt8)
+    /// Nothing has left this machine. Says why in words.
+    case notSent(String)
+    /// Some of it may have left, and no answer tells what became of it; also an answer that says "not finished" (exception
+    /// 05) or "sent on, no answer" (0B). To be resolved by reading back, never by repeating. Says why in words.
+    case indeterminate(String)
+}
+
 /// One physical channel. Every call is one request and its answer; at most `Connection.inFlight` calls are made at once,
 /// and the caller decides their order. The connection is opened by the first call that needs it.
 package protocol Bus: Sendable {
@@ -22,6 +33,10 @@ package protocol Bus: Sendable {
 
     /// Reads `span` from `unit`: one word a register, or one word that is 0 or 1 a bit; always `span.registerCount` words.
     func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16]
+
+    /// Writes to `unit` by exactly one request, which is never repeated, whatever becomes of it or of the channel. Returns
+    /// once the unit has acknowledged with the answer that belongs to the request; that proves nothing about the registers.
+    func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure)
 
     /// Closes the channel. A later call opens it again.
     func close() async
@@ -150,22 +165,28 @@ package struct OutboundMessage: Hashable, Sendable {
     package var isRetained: Bool
     /// MQTT 5 content type.
     package var contentType: String
+    /// MQTT 5: what a requester wants back with the answer.
+    package var correlationData: [UInt8]?
+    /// MQTT 5: how long the broker may keep it, in whole seconds.
+    package var expiry: Duration?
 
     package init(
         topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false,
-        contentType: String = "application/json"
+        contentType: String = "application/json", correlationData: [UInt8]? = nil, expiry: Duration? = nil
     ) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.isRetained = isRetained
         self.contentType = contentType
+        self.correlationData = correlationData
+        self.expiry = expiry
     }
 
     /// Bytes of the MQTT packet, counted generously: fixed header, lengths, message id and properties take less than 32
     /// besides the texts.
     package var packetByteCount: Int {
-        payload.count + topic.utf8.count + contentType.utf8.count + 32
+        payload.count + topic.utf8.count + contentType.utf8.count + (correlationData?.count ?? 0) + 32
     }
 }
 

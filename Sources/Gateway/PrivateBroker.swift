@@ -15,28 +15,36 @@ package final class PrivateBroker {
 
     /// - Parameters:
     ///   - folder: where its configuration and log go.
-    ///   - settings: further lines of its configuration.
+    ///   - options: further lines of its configuration.
     ///   - port: where it listens; nil for any free port.
-    package init(folder: String, settings: String = "", port: Int? = nil) throws {
+    package init(folder: String, options: [String] = [], port: Int? = nil) throws {
         guard let program = Self.programs.first(where: FileManager.default.isExecutableFile) else {
             throw Failure(description: "the broker 'mosquitto' is not installed; run: apt-get install mosquitto")
         }
         self.folder = folder
         self.port = try port ?? Self.freePort()
-        let configuration = """
-            listener \(self.port) 127.0.0.1
-            allow_anonymous true
-            persistence false
-            log_dest file \(folder)/mosquitto.log
-            \(settings)
-            """
+        let lines = [
+            "listener \(self.port) 127.0.0.1", "allow_anonymous true", "persistence false",
+            "log_dest file \(folder)/mosquitto.log",
+        ]
+        let configuration = (lines + options + [""]).joined(separator: "\n")
         try configuration.write(toFile: folder + "/mosquitto.conf", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = ["-c", folder + "/mosquitto.conf"]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try runWithoutBlockedSignals()
         try waitUntilItListens()
+    }
+
+    /// A child inherits the signals that its parent's thread blocks, as worker threads do: it would not hear SIGHUP.
+    private func runWithoutBlockedSignals() throws {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try process.run()
     }
 
     /// Clients that come too early would be refused and give up.
@@ -67,6 +75,16 @@ package final class PrivateBroker {
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         return address
+    }
+
+    /// Freezes the broker: it keeps its connections and says nothing any more.
+    package func freeze(_ isFrozen: Bool = true) {
+        kill(process.processIdentifier, isFrozen ? SIGSTOP : SIGCONT)
+    }
+
+    /// Has the broker read its access lists again.
+    package func reload() {
+        kill(process.processIdentifier, SIGHUP)
     }
 
     package func stop() {

@@ -24,12 +24,36 @@ package final class ScriptedBus: Bus {
         package var span: RegisterSpan
     }
 
+    /// A write and the virtual moment at which it was sent.
+    package struct Write: Hashable, Sendable {
+        package var time: Duration
+        package var unit: UInt8
+        package var write: RegisterWrite
+    }
+
+    /// Anything that went over the wire.
+    package enum Traffic: Hashable, Sendable {
+        case read(Request)
+        case write(Write)
+
+        package var unit: UInt8 {
+            switch self {
+            case .read(let request): request.unit
+            case .write(let write): write.unit
+            }
+        }
+    }
+
+    /// What a unit does about a write; nil when it does as told.
+    package typealias WriteScript = @Sendable (RegisterWrite) -> WriteFailure?
+
     /// What a unit answers to a span.
     package typealias Script = @Sendable (RegisterSpan) -> Result<[UInt16], BusError>
 
     private struct State {
         var scripts: [UInt8: Script] = [:]
-        var requests: [Request] = []
+        var writeScripts: [UInt8: WriteScript] = [:]
+        var traffic: [Traffic] = []
         var closings = 0
     }
 
@@ -44,16 +68,31 @@ package final class ScriptedBus: Bus {
         self.replyTime = replyTime
     }
 
-    package var requests: [Request] { state.withLock { $0.requests } }
+    /// Reads and writes in the order in which they were sent.
+    package var traffic: [Traffic] { state.withLock { $0.traffic } }
+
+    package var requests: [Request] {
+        traffic.compactMap { if case .read(let request) = $0 { request } else { nil } }
+    }
+
+    package var writes: [Write] {
+        traffic.compactMap { if case .write(let write) = $0 { write } else { nil } }
+    }
+
     package var closings: Int { state.withLock { $0.closings } }
 
     package func forgetRequests() {
-        state.withLock { $0.requests = [] }
+        state.withLock { $0.traffic = [] }
     }
 
     /// From now on `unit` answers what `script` says; a unit without a script does not answer.
     package func script(_ unit: UInt8, _ script: @escaping Script) {
         state.withLock { $0.scripts[unit] = script }
+    }
+
+    /// From now on `unit` treats writes as `script` says; without one it acknowledges them.
+    package func scriptWrites(_ unit: UInt8, _ script: @escaping WriteScript) {
+        state.withLock { $0.writeScripts[unit] = script }
     }
 
     /// From now on every register of `unit` holds `word`.
@@ -69,12 +108,28 @@ package final class ScriptedBus: Bus {
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
         let sent = clock.uptime
         let script = state.withLock { state in
-            state.requests.append(Request(time: sent, unit: unit, span: span))
+            state.traffic.append(.read(Request(time: sent, unit: unit, span: span)))
             return state.scripts[unit]
         }
         let result = script?(span) ?? .failure(.noResponse)
         try? await clock.sleep(until: sent + (result == .failure(.noResponse) ? timeout : replyTime))
         return try result.get()
+    }
+
+    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+        let sent = clock.uptime
+        let script = state.withLock { state in
+            state.traffic.append(.write(Write(time: sent, unit: unit, write: write)))
+            return state.writeScripts[unit]
+        }
+        let failure = script?(write)
+        if case .notSent = failure {
+        } else {
+            var replyTime = replyTime
+            if case .indeterminate = failure { replyTime = timeout }
+            try? await clock.sleep(until: sent + replyTime)
+        }
+        if let failure { throw failure }
     }
 
     package func close() async {

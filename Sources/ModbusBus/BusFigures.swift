@@ -1,6 +1,8 @@
 /// What happened on a channel since the start.
 package struct BusFigures: Hashable, Sendable {
     package var requests: UInt64 = 0
+    /// Requests that change something, also counted among the requests.
+    package var writes: UInt64 = 0
     package var timeouts: UInt64 = 0
     /// Answers that belonged to no request under way: late, or from somebody else. They were thrown away.
     package var strays: UInt64 = 0

@@ -6,6 +6,8 @@ struct Expectation: Hashable {
     let function: UInt8
     /// Bytes of the reply PDU when the device does as asked.
     let replyByteCount: Int
+    /// The whole reply PDU where it is known beforehand: an acknowledgement of another write is then no answer to this one.
+    var reply: [UInt8]?
 }
 
 /// Cuts the bytes of a Modbus TCP connection into frames (Modbus Messaging on TCP/IP V1.0b, section 3.1.3).
@@ -85,9 +87,10 @@ struct RTUReply {
             }
             let end = start + 1 + pduLength
             guard end + 2 <= bytes.count else { continue }
-            if modbusCRC(bytes[start..<end]) == UInt16(bytes[end]) | UInt16(bytes[end + 1]) << 8 {
-                return Array(bytes[(start + 1)..<end])
-            }
+            guard modbusCRC(bytes[start..<end]) == UInt16(bytes[end]) | UInt16(bytes[end + 1]) << 8 else { continue }
+            let pdu = Array(bytes[(start + 1)..<end])
+            if let exact = expected.reply, pdu[0] == expected.function, pdu != exact { continue }
+            return pdu
         }
         return nil
     }

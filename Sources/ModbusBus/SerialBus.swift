@@ -21,6 +21,8 @@ package actor SerialBus: Bus {
     /// When the line was last busy.
     private var busyUntil = Duration.zero
     private var mustDrain = false
+    /// Whether any byte of the last request may have left.
+    private var hasSent = false
     package private(set) var figures = BusFigures()
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -45,6 +47,26 @@ package actor SerialBus: Bus {
         }
     }
 
+    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+        let request = try WriteRequest(write, unit: unit)
+        guard unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
+        guard !Task.isCancelled else { throw .notSent("cancelled") }
+        hasSent = false
+        let reply: [UInt8]
+        do throws(BusError) {
+            reply = try transact(
+                request.pdu, unit: unit, replyByteCount: request.reply.count, timeout: timeout, isWrite: true)
+        } catch {
+            throw hasSent ? WriteFailure(afterSending: error) : WriteFailure(beforeSending: error)
+        }
+        do throws(WriteFailure) {
+            try request.check(reply)
+        } catch {
+            if case .indeterminate = error { noteGarbled() }
+            throw error
+        }
+    }
+
     package func close() async {
         closePort()
     }
@@ -52,7 +74,7 @@ package actor SerialBus: Bus {
     // MARK: - Requests
 
     private func transact(
-        _ pdu: [UInt8], unit: UInt8, replyByteCount: Int, timeout: Duration
+        _ pdu: [UInt8], unit: UInt8, replyByteCount: Int, timeout: Duration, isWrite: Bool = false
     ) throws(BusError) -> [UInt8] {
         let context = try openPort()
         if mustDrain { drain(context, until: timeout) }
@@ -65,9 +87,12 @@ package actor SerialBus: Bus {
         modbus_set_response_timeout(context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
         modbus_set_slave(context, Int32(unit))
         defer { busyUntil = clock.uptime }
-        guard modbus_send_raw_request(context, [unit] + pdu, Int32(pdu.count + 1)) > 0 else {
-            throw lineFailure(errno)
-        }
+        if isWrite { figures.writes += 1 }
+        let sent = modbus_send_raw_request(context, [unit] + pdu, Int32(pdu.count + 1))
+        let sendError = errno
+        // An incomplete frame is told as bad data; every other failure means that the port took nothing.
+        hasSent = sent > 0 || sendError == HG_EMBBADDATA
+        guard sent > 0 else { throw lineFailure(sendError) }
         var reply = [UInt8](repeating: 0, count: Int(MODBUS_RTU_MAX_ADU_LENGTH))
         let length = modbus_receive_confirmation(context, &reply)
         let code = errno
@@ -104,7 +129,7 @@ package actor SerialBus: Bus {
     /// The port itself failed: an adapter that was unplugged, mostly.
     private func lineFailure(_ code: Int32) -> BusError {
         closePort()
-        lastFailure = "\(line.path): \(String(cString: strerror(code))); is the adapter plugged in?"
+        lastFailure = "\(line.path): \(String(cString: modbus_strerror(code))); is the adapter plugged in?"
         mayOpenAt = clock.uptime + backoff.failed(jitter: 0)
         return .linkDown(lastFailure)
     }

@@ -70,6 +70,26 @@ package actor StreamBus: Bus {
         }
     }
 
+    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+        let request = try WriteRequest(write, unit: unit)
+        guard framing == .tcp || unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
+        let channel: any Channel
+        do {
+            channel = try await readyChannel()
+        } catch {
+            throw WriteFailure(beforeSending: error)
+        }
+        guard !Task.isCancelled else { throw .notSent("cancelled") }
+        figures.writes += 1
+        let reply: [UInt8]
+        do throws(BusError) {
+            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout)
+        } catch {
+            throw WriteFailure(afterSending: error)
+        }
+        try request.check(reply)
+    }
+
     package func close() async {
         fail(with: .linkDown("closed"))
         let closing = channel
@@ -79,12 +99,24 @@ package actor StreamBus: Bus {
 
     // MARK: - Requests
 
-    private func transact(
-        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
-    ) async throws(BusError) -> [UInt8] {
+    /// A channel on which something may be sent now. Until it is returned nothing has been sent.
+    private func readyChannel() async throws(BusError) -> any Channel {
         let channel = try await open()
         if quietUntil > clock.uptime { try? await clock.sleep(until: quietUntil) }
         guard channel.isActive else { throw .linkDown("\(endpoint) closed the connection") }
+        return channel
+    }
+
+    private func transact(
+        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
+    ) async throws(BusError) -> [UInt8] {
+        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout)
+    }
+
+    /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
+    private func exchange(
+        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration
+    ) async throws(BusError) -> [UInt8] {
         figures.requests += 1
         let transaction = nextTransaction()
         let bytes: [UInt8]

@@ -44,7 +44,7 @@ extension Encoding {
     }
 
     /// The raw number before scaling, rounded to the nearest integer.
-    private func rawInteger(_ value: PointValue) throws(EncodingError) -> Int64 {
+    func rawInteger(_ value: PointValue) throws(EncodingError) -> Int64 {
         if isUnscaled, case .int(let integer) = value { return integer }
         guard let number = value.number else { throw .wrongKind }
         let raw = ((number - offset.double) / scale.double).rounded()
@@ -73,7 +73,7 @@ extension Encoding {
         return exact
     }
 
-    private func half(_ byte: UInt64) -> UInt64 {
+    func half(_ byte: UInt64) -> UInt64 {
         characters == .high || characters == .highFirst ? byte << 8 : byte
     }
 

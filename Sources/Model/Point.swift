@@ -38,34 +38,6 @@ package enum ScaleReference: Hashable, Sendable {
     }
 }
 
-/// How a setpoint may be written (profile key `write`). Only what the device allows; who may is the policy's business.
-package struct WriteRule: Hashable, Sendable {
-    /// FC05/06 or FC15/16.
-    package enum Mode: String, Sendable, CaseIterable {
-        case single, multiple
-    }
-
-    package var mode: Mode
-    package var low: Double?
-    package var high: Double?
-    package var step: Double?
-    package var readbackTolerance: Double?
-    /// How long the device takes to show what was written.
-    package var settle: Duration
-
-    package init(
-        mode: Mode, low: Double? = nil, high: Double? = nil, step: Double? = nil, readbackTolerance: Double? = nil,
-        settle: Duration = .zero
-    ) {
-        self.mode = mode
-        self.low = low
-        self.high = high
-        self.step = step
-        self.readbackTolerance = readbackTolerance
-        self.settle = settle
-    }
-}
-
 /// One value of a device: where it is read, how it is decoded, what it means. Profiles define points, the site file may
 /// override single keys; what the engine gets is complete.
 package struct Point: Hashable, Sendable {

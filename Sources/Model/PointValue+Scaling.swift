@@ -40,3 +40,16 @@ extension PointValue {
         return result.isFinite ? .value(.double(result)) : .bad(.decodeError)
     }
 }
+
+extension PointValue {
+    /// What times a scale that the device holds gives this value: the inverse of ``scaled(by:_:)``. Nil for a scale that
+    /// makes no sense.
+    package func unscaled(by holder: PointValue, _ reference: ScaleReference?) -> PointValue? {
+        guard let reference else { return self }
+        guard let number else { return self }
+        guard let held = holder.number, case .value(let one) = PointValue.int(1).scaled(by: holder, reference),
+            let factor = one.number, factor != 0, held.isFinite
+        else { return nil }
+        return .double(number / factor)
+    }
+}

@@ -1,22 +1,26 @@
-/// What became of one write to a device. Only a read-back proves anything: an acknowledged write may have been clamped.
+/// What became of writing a setpoint: the device's own word, confirmed by reading back. Nothing is ever written twice to
+/// make it come true.
 package enum WriteOutcome: Hashable, Sendable {
-    /// The read-back is what was written, within the tolerance of the point.
-    case verified(readback: PointValue)
-    /// The device acknowledged and shows something else.
-    case differs(readback: PointValue)
-    /// The device acknowledged and took the nearest value that it allows.
-    case clamped(readback: PointValue)
-    /// The device answered with an exception code; nothing was changed.
+    /// The device holds the value, within the tolerance of the point.
+    case verified(PointValue)
+    /// The device acknowledged and holds something else: what it held before, or a value that nobody asked for.
+    case differs(PointValue)
+    /// The device acknowledged and went only part of the way from the old value to the new one.
+    case clamped(PointValue)
+    /// The device answered with an exception code and does not hold the value.
     case refused(UInt8)
-    /// Nothing left the gateway. Says why.
+    /// No request that changes anything has left this machine, or every one that did was taken back. Says why in words.
     case notSent(String)
-    /// Sent, and nobody knows what the device did: to be decided by reading back, never by repeating. Says why.
+    /// Something left, and whether it took effect is unknown: to be resolved by reading back, never by writing again. Says
+    /// why in words.
     case indeterminate(String)
 }
 
-/// What a read-back showed.
-package enum ReadBackOutcome: Hashable, Sendable {
+/// What a read-back found.
+package enum ReadBack: Hashable, Sendable {
     case value(PointValue)
-    /// The device could not be asked. Says why.
-    case unreadable(String)
+    /// The device answered, but not with a value.
+    case bad(QualityReason)
+    /// Nothing could be read now. Says why in words.
+    case unreachable(String)
 }

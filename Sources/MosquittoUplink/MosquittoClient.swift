@@ -27,26 +27,34 @@ final class MosquittoClient: Sendable {
     }
 
     let isVersion5: Bool
-    let inbox = UplinkInbox()
+    let inbox = Inbox<UplinkEvent>()
+    /// Where messages come in; nil for a connection that only publishes.
+    let inlet: Inlet?
     private let handle: Handle
     private let state = Mutex(State())
 
     var pointer: OpaquePointer { handle.pointer }
 
-    init?(settings: PublisherSettings, will: OutboundMessage) {
+    init?(settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings?) {
         _ = MosquittoLibrary.isReady
-        guard let pointer = mosquitto_new(settings.clientID, true, nil) else { return nil }
+        inlet = intake.flatMap(Inlet.init)
+        // What comes in while nobody is here is kept by the broker.
+        guard (inlet != nil) == (intake != nil), let pointer = mosquitto_new(settings.clientID, intake == nil, nil)
+        else { return nil }
         handle = Handle(pointer: pointer)
         isVersion5 = settings.version == .v5
         mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, Int32(settings.version.rawValue))
         mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(settings.window))
         mosquitto_int_option(pointer, MOSQ_OPT_TCP_NODELAY, 1)
         mosquitto_threaded_set(pointer, true)
-        will.payload.withUnsafeBytes { bytes in
+        if let intake { mosquitto_int_option(pointer, MOSQ_OPT_RECEIVE_MAXIMUM, Int32(intake.window)) }
+        will?.payload.withUnsafeBytes { bytes in
+            guard let will else { return }
             _ = mosquitto_will_set_v5(
                 pointer, will.topic, Int32(bytes.count), bytes.baseAddress, Int32(will.qos), will.isRetained, nil)
         }
         installCallbacks()
+        if inlet != nil { installIntakeCallbacks() }
     }
 
     deinit {
@@ -89,6 +97,14 @@ final class MosquittoClient: Sendable {
         if isVersion5, !message.payload.isEmpty {
             mosquitto_property_add_string(&properties, Int32(MQTT_PROP_CONTENT_TYPE.rawValue), message.contentType)
         }
+        if isVersion5, let data = message.correlationData, data.count <= Int(UInt16.max) {
+            mosquitto_property_add_binary(
+                &properties, Int32(MQTT_PROP_CORRELATION_DATA.rawValue), data, UInt16(data.count))
+        }
+        if isVersion5, let expiry = message.expiry {
+            let seconds = UInt32(clamping: max(1, expiry.milliseconds / 1000))
+            mosquitto_property_add_int32(&properties, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), seconds)
+        }
         defer { mosquitto_property_free_all(&properties) }
         return message.payload.withUnsafeBytes { bytes in
             mosquitto_publish_v5(
@@ -118,12 +134,14 @@ final class MosquittoClient: Sendable {
         mosquitto_property_read_int32(properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), &packetLimit, false)
         mosquitto_property_read_int16(properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &receiveMaximum, false)
         let limit = packetLimit == 0 ? nil : Int(packetLimit)
+        inlet?.sessionChanged()
         state.withLock { $0 = State(isConnected: true, early: $0.early, packetLimit: limit) }
         inbox.post(.connected(packetLimit: limit, receiveMaximum: receiveMaximum == 0 ? nil : Int(receiveMaximum)))
     }
 
     /// The session is gone, or never came about.
     func disconnected(_ reason: String) {
+        inlet?.sessionChanged()
         state.withLock { $0 = State() }
         inbox.post(.disconnected(reason))
     }
@@ -172,7 +190,7 @@ final class MosquittoClient: Sendable {
         }
     }
 
-    private static func owner(_ pointer: UnsafeMutableRawPointer?) -> MosquittoClient? {
+    static func owner(_ pointer: UnsafeMutableRawPointer?) -> MosquittoClient? {
         pointer.map { Unmanaged<MosquittoClient>.fromOpaque($0).takeUnretainedValue() }
     }
 }

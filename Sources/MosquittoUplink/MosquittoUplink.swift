@@ -8,7 +8,8 @@ import Synchronization
 /// this one recovers.
 package final class MosquittoUplink: Uplink {
     private let settings: PublisherSettings
-    private let client: MosquittoClient
+    let client: MosquittoClient
+    private let intake: IntakeSettings?
     private let isStopping = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
     private let bounds: ClosedRange<Double>
@@ -21,15 +22,18 @@ package final class MosquittoUplink: Uplink {
     private static let takenOverPause = 30.0
 
     /// - Parameters:
-    ///   - will: what the broker publishes when this client disappears.
+    ///   - will: what the broker publishes when this client disappears; nil for nothing.
+    ///   - intake: for a connection that also takes messages in, see ``Intake``. Its session outlives the connection.
     ///   - reconnect: shortest and longest pause between attempts, in seconds; it doubles in between.
     package init(
-        settings: PublisherSettings, will: OutboundMessage, reconnect: ClosedRange<Double> = 1...15
+        settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings? = nil,
+        reconnect: ClosedRange<Double> = 1...15
     ) throws(UplinkError) {
-        guard let client = MosquittoClient(settings: settings, will: will) else {
+        guard let client = MosquittoClient(settings: settings, will: will, intake: intake) else {
             throw .invalid("the MQTT client cannot be made for client id '\(settings.clientID)'")
         }
         self.settings = settings
+        self.intake = intake
         self.client = client
         bounds = reconnect
         let thread = Thread { [self] in run() }
@@ -43,6 +47,7 @@ package final class MosquittoUplink: Uplink {
 
     package func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
         try client.publish(message, token: token)
+        client.inlet?.wake()
     }
 
     package func reset(_ reason: String) {
@@ -59,10 +64,13 @@ package final class MosquittoUplink: Uplink {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async { [ended] in
                 ended.wait()
+                // Whoever else closes need not wait.
+                ended.signal()
                 continuation.resume()
             }
         }
         client.inbox.close()
+        client.inlet?.inbox.close()
     }
 
     // MARK: - Network thread
@@ -88,20 +96,22 @@ package final class MosquittoUplink: Uplink {
             client.disconnected(problem)
             return (false, false)
         }
+        var properties = sessionProperties()
+        defer { mosquitto_property_free_all(&properties) }
         let code = mosquitto_connect_bind_v5(
-            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil, nil
-        )
+            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil,
+            properties)
         guard code == MOSQ_ERR_SUCCESS.rawValue else {
             client.disconnected("cannot connect to \(endpoint): \(Self.words(code))")
             return (false, false)
         }
         var lasted = false
         while true {
-            let code = mosquitto_loop(client.pointer, 100, 1)
+            let (code, ownReason) = turn()
             lasted = lasted || client.isConnected
             if code != MOSQ_ERR_SUCCESS.rawValue {
                 let reason = client.takeReason()
-                client.disconnected("\(endpoint): \(reason?.words ?? Self.words(code))")
+                client.disconnected("\(endpoint): \(ownReason ?? reason?.words ?? Self.words(code))")
                 return (lasted, reason?.code == Self.takenOver)
             }
             if let reason = client.resetReason {
@@ -114,6 +124,23 @@ package final class MosquittoUplink: Uplink {
                 return (lasted, false)
             }
         }
+    }
+
+    /// One turn of the network loop.
+    private func turn() -> (code: Int32, reason: String?) {
+        guard let inlet = client.inlet else { return (mosquitto_loop(client.pointer, 100, 1), nil) }
+        return client.turn(inlet) { isStopping.load(ordering: .relaxed) }
+    }
+
+    /// MQTT 5: how long the broker keeps the session, and the largest packet that it may send.
+    private func sessionProperties() -> OpaquePointer? {
+        guard let intake, client.isVersion5 else { return nil }
+        var properties: OpaquePointer?
+        let expiry = UInt32(clamping: intake.sessionExpiry.milliseconds / 1000)
+        mosquitto_property_add_int32(&properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), expiry)
+        mosquitto_property_add_int32(
+            &properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), UInt32(clamping: intake.largestPacket))
+        return properties
     }
 
     /// Password and certificates are read again at each attempt, so that new ones need no restart.

@@ -34,7 +34,7 @@ struct PointParser {
             name: layers.name, table: position.table, protocolAddress: position.address, encoding: encoding)
         meaning(&point)
         polling(&point)
-        point.write = field("write").flatMap { write($0, point) }
+        point.write = field("write").flatMap { WriteRuleParser(field: $0, point: point).parse() }
         check(point)
         return problems.hasErrors && problems.problems.count > before ? nil : point
     }
@@ -157,34 +157,6 @@ struct PointParser {
         point.every = field("every")?.duration(in: PointLayers.periods) ?? .seconds(1)
         point.syncGroup = field("sync")?.identifier()
         point.isDestructiveRead = field("destructive_read")?.bool() ?? false
-    }
-
-    // MARK: - Writing
-
-    private func write(_ field: Field, _ point: Point) -> WriteRule? {
-        let keys = ["mode", "min", "max", "step", "table", "address", "readback", "tolerance", "settle"]
-        guard let fields = field.fields(keys, required: ["mode"]) else { return nil }
-        guard point.table.isWritable else {
-            field.fail("\(layers.name): the table \(point.table) cannot be written; only coil and holding can")
-            return nil
-        }
-        for key in ["table", "address", "readback"] {
-            if let other = fields[key] {
-                other.fail("write.\(key) is not in this version: a setpoint is written where it is read")
-            }
-        }
-        guard
-            let mode = fields["mode"]?.choice(WriteRule.Mode.allCases.map(\.rawValue)).flatMap(
-                WriteRule.Mode.init(rawValue:))
-        else { return nil }
-        let rule = WriteRule(
-            mode: mode, low: fields["min"]?.number(), high: fields["max"]?.number(), step: fields["step"]?.number(),
-            readbackTolerance: fields["tolerance"]?.number(),
-            settle: fields["settle"]?.duration(in: .zero ... .seconds(60)) ?? .zero)
-        if let low = rule.low, let high = rule.high, low > high {
-            field.fail("\(layers.name): write.min is above write.max")
-        }
-        return rule
     }
 
     // MARK: - Together

@@ -130,6 +130,7 @@ struct PointList {
         }
         overlaps(parsed)
         references(parsed, all: layers)
+        readbacks(parsed)
         return parsed.map(\.1)
     }
 
@@ -166,6 +167,34 @@ struct PointList {
             let hint = nearest(reference.point, in: names).map { ", did you mean '\($0)'?" } ?? ""
             layers.fields["scale_from"]?.fail(
                 "\(point.name): scale_from names no other point '\(reference.point)'\(hint)")
+        }
+    }
+
+    /// A write is confirmed by a point that exists, can be read without harm, and shows the same kind of value.
+    private func readbacks(_ points: [(PointLayers, Point)]) {
+        for (layers, point) in points {
+            guard let rule = point.write, let field = layers.fields["write"] else { continue }
+            var confirming = point
+            if case .point(let name) = rule.readback {
+                guard let other = points.first(where: { $0.1.name == name })?.1 else {
+                    let hint = nearest(name, in: points.map(\.1.name)).map { ", did you mean '\($0)'?" } ?? ""
+                    field.fail("\(point.name): write.readback names no point '\(name)'\(hint)")
+                    continue
+                }
+                confirming = other
+            } else if rule.readback != nil {
+                continue
+            }
+            if confirming.isDestructiveRead {
+                field.fail(
+                    "\(point.name): \(confirming.name) has destructive_read and cannot confirm a write; name another place in write.readback"
+                )
+            }
+            if confirming.datatype.isNumeric != point.datatype.isNumeric {
+                field.fail(
+                    "\(point.name) is \(point.datatype) and cannot be confirmed by \(confirming.name), \(confirming.datatype)"
+                )
+            }
         }
     }
 }

@@ -10,13 +10,22 @@ package enum Fault: Hashable, Sendable {
     case silence
     /// Closes the connection instead of answering (TCP only; on a serial line like silence).
     case drop
+    /// Takes writes only within what the points declare, acknowledging everything.
+    case clamp
+    /// Acknowledges writes and ignores them.
+    case deafWrites
+    /// Does what it is told and does not acknowledge it.
+    case muteWrites
 
-    /// Reads `exception:4`, `delay:300ms`, `silence`, `drop`; nil for anything else.
+    /// Reads `exception:4`, `delay:300ms`, `silence`, `drop`, `clamp`, `deaf`, `mute`; nil for anything else.
     package init?(_ text: String) {
         let parts = text.split(separator: ":", maxSplits: 1)
         switch (parts.first, parts.count) {
         case ("silence", 1): self = .silence
         case ("drop", 1): self = .drop
+        case ("clamp", 1): self = .clamp
+        case ("deaf", 1): self = .deafWrites
+        case ("mute", 1): self = .muteWrites
         case ("exception", 2):
             guard let code = UInt8(parts[1]), (1...11).contains(code) else { return nil }
             self = .exception(code)

@@ -22,24 +22,25 @@ struct Responder {
         _ request: [UInt8], header: Int, context: OpaquePointer, unknownUnitIsSilent: Bool
     ) -> Outcome {
         let unitAddress = request[header - 1]
-        switch faults.fault(of: unitAddress) {
+        let fault = faults.fault(of: unitAddress)
+        switch fault {
         case .silence: return .silent
         case .drop: return .dropped
         case .exception(let code):
             return reply(exception: code, to: request, context)
         case .delay(let duration):
             usleep(UInt32(duration.microseconds))
-        case nil: break
+        case .clamp, .deafWrites, .muteWrites, nil: break
         }
         guard let unit = units[unitAddress] else {
             return unknownUnitIsSilent
                 ? .silent : reply(exception: ModbusException.targetFailed.rawValue, to: request, context)
         }
-        return answer(Array(request[header...]), request, from: unit, context)
+        return answer(Array(request[header...]), request, from: WriteTarget(unit: unit, fault: fault), context)
     }
 
     private func answer(
-        _ pdu: [UInt8], _ request: [UInt8], from unit: SimulatedUnit, _ context: OpaquePointer
+        _ pdu: [UInt8], _ request: [UInt8], from unit: WriteTarget, _ context: OpaquePointer
     ) -> Outcome {
         guard pdu.count >= 5 else { return reply(exception: 3, to: request, context) }
         let start = UInt16(pdu[1]) << 8 | UInt16(pdu[2])
@@ -48,7 +49,7 @@ struct Responder {
         case 1...4:
             guard let table = RegisterTable.allCases.first(where: { $0.readFunction == pdu[0] }) else { return .silent }
             let span = RegisterSpan(table: table, start: start, registerCount: Int(second))
-            return reply(with: unit.read(span), span, to: request, context)
+            return reply(with: unit.unit.read(span), span, to: request, context)
         case 5: return write(unit, [second == 0xFF00 ? 1 : 0], start, .coil, request, context)
         case 6: return write(unit, [second], start, .holding, request, context)
         case 15:
@@ -59,6 +60,9 @@ struct Responder {
             guard pdu.count >= 6 + Int(second) * 2 else { return reply(exception: 3, to: request, context) }
             let words = (0..<Int(second)).map { UInt16(pdu[6 + $0 * 2]) << 8 | UInt16(pdu[7 + $0 * 2]) }
             return write(unit, words, start, .holding, request, context)
+        case 22:
+            guard pdu.count >= 7 else { return reply(exception: 3, to: request, context) }
+            return mask(unit, start, and: second, or: UInt16(pdu[5]) << 8 | UInt16(pdu[6]), request, context)
         default: return reply(exception: ModbusException.illegalFunction.rawValue, to: request, context)
         }
     }
@@ -73,13 +77,25 @@ struct Responder {
         }
     }
 
+    private func mask(
+        _ unit: WriteTarget, _ start: UInt16, and: UInt16, or: UInt16, _ request: [UInt8], _ context: OpaquePointer
+    ) -> Outcome {
+        let span = RegisterSpan(table: .holding, start: start, registerCount: 1)
+        switch unit.unit.read(span) {
+        case .failure(let code): return reply(exception: code.rawValue, to: request, context)
+        case .success(let words):
+            return write(unit, [words[0] & and | or & ~and], start, .holding, request, context)
+        }
+    }
+
     private func write(
-        _ unit: SimulatedUnit, _ words: [UInt16], _ start: UInt16, _ table: RegisterTable, _ request: [UInt8],
+        _ unit: WriteTarget, _ words: [UInt16], _ start: UInt16, _ table: RegisterTable, _ request: [UInt8],
         _ context: OpaquePointer
     ) -> Outcome {
-        if let code = unit.write(words, to: start, in: table) {
+        if let code = unit.write(words, start, table) {
             return reply(exception: code.rawValue, to: request, context)
         }
+        if unit.fault == .muteWrites { return .silent }
         return reply(
             from: RegisterSpan(table: table, start: start, registerCount: words.count), words, to: request, context)
     }
@@ -109,5 +125,15 @@ struct Responder {
 
     private func reply(exception code: UInt8, to request: [UInt8], _ context: OpaquePointer) -> Outcome {
         modbus_reply_exception(context, request, UInt32(code)) < 0 ? .dropped : .answered
+    }
+}
+
+/// A unit, and what is wrong with it when it is written to.
+struct WriteTarget {
+    let unit: SimulatedUnit
+    let fault: Fault?
+
+    func write(_ words: [UInt16], _ start: UInt16, _ table: RegisterTable) -> ModbusException? {
+        unit.write(words, to: start, in: table, isDeaf: fault == .deafWrites, clamps: fault == .clamp)
     }
 }

@@ -9,8 +9,17 @@ package final class SimulatedUnit: Sendable {
         var words: [RegisterTable: [UInt16: UInt16]] = [:]
         /// Values that somebody set, or a master wrote, by point index: they no longer wander.
         var held: [Int: PointValue] = [:]
-        var writeCount: UInt64 = 0
+        var writes: [Write] = []
     }
+
+    /// What a master wrote, in the order of arrival.
+    package struct Write: Hashable, Sendable {
+        package var span: RegisterSpan
+        package var words: [UInt16]
+    }
+
+    /// Older ones are forgotten.
+    private static let logLimit = 100_000
 
     package let points: [Point]
     private let wandering: [Wandering]
@@ -57,8 +66,8 @@ package final class SimulatedUnit: Sendable {
     }
 
     /// Writes that masters made since the start.
-    package var writeCount: UInt64 {
-        state.withLock { $0.writeCount }
+    package var writes: [Write] {
+        state.withLock { $0.writes }
     }
 
     /// The words of a span, or the exception code that a real device would answer.
@@ -82,16 +91,26 @@ package final class SimulatedUnit: Sendable {
     }
 
     /// Takes a write of a master and holds every point that it touched. Only declared coils and holding registers exist.
-    package func write(_ words: [UInt16], to start: UInt16, in table: RegisterTable) -> ModbusException? {
+    ///
+    /// - Parameters:
+    ///   - isDeaf: it is logged and has no effect.
+    ///   - clamps: values end at what the points declare as writable.
+    package func write(
+        _ words: [UInt16], to start: UInt16, in table: RegisterTable, isDeaf: Bool = false, clamps: Bool = false
+    ) -> ModbusException? {
         guard table.isWritable, Int(start) + words.count <= 65_536 else { return .illegalAddress }
         let written = RegisterSpan(table: table, start: start, registerCount: words.count)
         return state.withLock { state in
             guard written.addresses.allSatisfy({ state.words[table]?[$0] != nil }) else { return .illegalAddress }
+            if state.writes.count >= Self.logLimit { state.writes.removeFirst(Self.logLimit / 2) }
+            state.writes.append(Write(span: written, words: words))
+            if isDeaf { return nil }
             for (address, word) in zip(written.addresses, words) { state.words[table]?[address] = word }
-            state.writeCount += 1
-            for (index, point) in points.enumerated() where point.span.overlaps(written) && point.encoding.bits == nil {
+            for (index, point) in points.enumerated() where point.span.overlaps(written) {
                 let held = point.span.addresses.map { state.words[table]?[$0] ?? 0 }
-                if case .value(let value) = point.encoding.decode(held.span) { state.held[index] = value }
+                guard case .value(let value) = point.encoding.decode(held.span) else { continue }
+                state.held[index] = clamps ? point.clamped(value) : value
+                if clamps { store(state.held[index] ?? value, of: index, in: &state) }
             }
             return nil
         }
@@ -119,6 +138,16 @@ package enum ModbusException: UInt8, Error, Sendable {
     case illegalAddress = 2
     case illegalValue = 3
     case targetFailed = 0x0B
+}
+
+extension Point {
+    /// The nearest value that `write` declares as possible.
+    fileprivate func clamped(_ value: PointValue) -> PointValue {
+        guard let number = value.number, let rule = write else { return value }
+        if let low = rule.low, number < low { return .double(low) }
+        if let high = rule.high, number > high { return .double(high) }
+        return value
+    }
 }
 
 extension RegisterSpan {

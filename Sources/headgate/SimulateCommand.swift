@@ -14,7 +14,7 @@ struct SimulateCommand: AsyncParsableCommand {
         abstract: "Serve a profile as a Modbus device whose values move, until Ctrl-C.",
         discussion: """
             Example: headgate simulate eastron/sdm630 --tcp 1502 --unit 1 --unit 2 --fault 2=silence
-            Faults: exception:CODE, delay:NNNms, silence, drop; for one unit as UNIT=FAULT, else for all.
+            Faults: exception:CODE, delay:NNNms, silence, drop, clamp, deaf (ignores writes), mute (does not answer writes); for one unit as UNIT=FAULT, else for all.
             """)
 
     @Argument(help: "Id of a profile, or the path of a profile file.")
@@ -104,7 +104,8 @@ struct SimulateCommand: AsyncParsableCommand {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard let parsed = Fault(parts.last ?? ""), parts.count == 1 || UInt8(parts[0]) != nil else {
                 throw ValidationError(
-                    "no fault '\(text)'; allowed: exception:4, delay:300ms, silence, drop, with UNIT= before it")
+                    "no fault '\(text)'; allowed: exception:4, delay:300ms, silence, drop, clamp, deaf, mute, with UNIT= before it"
+                )
             }
             let units = parts.count == 2 ? [UInt8(parts[0]) ?? 0] : unit.map { UInt8($0) }
             for unit in units { plan.set(parsed, unit: unit) }

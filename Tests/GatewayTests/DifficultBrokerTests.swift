@@ -15,13 +15,13 @@ import Testing
 
     /// Runs `body` with a gateway that polls 100 points, a broker with these settings and a capture of what it delivers.
     private func with(
-        _ settings: (_ folder: String) throws -> String,
+        _ options: (_ folder: String) throws -> [String],
         _ body: (_ site: Site, _ broker: PrivateBroker, _ folder: String) async throws -> Void
     ) async throws {
         let folder = NSTemporaryDirectory() + "/hg-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let broker = try PrivateBroker(folder: folder, settings: try settings(folder))
+        let broker = try PrivateBroker(folder: folder, options: try options(folder))
         defer { broker.stop() }
         let field = try TCPSimulator(port: 0, units: [1: SimulatedUnit(points: Self.points)])
         defer { field.stop() }
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func aBatchLargerThanTheBrokersPacketsArrivesInParts() async throws {
-        try await with({ _ in "max_packet_size 3000" }) { site, _, folder in
+        try await with({ _ in ["max_packet_size 3000"] }) { site, _, folder in
             try await MainJobTests.run(site, seconds: 2)
             try await Task.sleep(for: .milliseconds(300))
             let capture = folder + "/capture.jsonl"
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test func aTopicThatIsNotAllowedIsShownAndDeliveredOnceItIs() async throws {
-        func allow(_ readings: String, _ folder: String) throws -> String {
+        func allow(_ readings: String, _ folder: String) throws -> [String] {
             let rules = """
                 topic readwrite headgate/v1/g/\(readings)
                 topic readwrite headgate/v1/g/gap/#
@@ -64,7 +64,7 @@ import Testing
 
                 """
             try rules.write(toFile: folder + "/acl", atomically: false, encoding: .utf8)
-            return "acl_file \(folder)/acl"
+            return ["acl_file \(folder)/acl"]
         }
         func report(_ site: Site) throws -> String {
             String(
@@ -81,7 +81,7 @@ import Testing
                 try await wait("refusal", site) { $0.contains(#""state":"refused""#) && $0.contains("not authorised") }
                 #expect(try report(site).contains(#""oldest_seq":1,"#), "what is refused is not done")
                 broker.stop()
-                let other = try PrivateBroker(folder: folder, settings: try allow("r/#", folder), port: broker.port)
+                let other = try PrivateBroker(folder: folder, options: try allow("r/#", folder), port: broker.port)
                 defer { other.stop() }
                 try await wait("delivery", site) {
                     $0.contains(#""state":"live""#) && !$0.contains(#""oldest_seq":1,"#) && !$0.contains("trouble")

@@ -32,7 +32,7 @@ import Testing
 
     @Test(
         arguments: cases.filter {
-            !["clean", "alias", "commands-are-not-executed", "address-like-a-reference"].contains($0)
+            !["clean", "write-clean", "alias", "commands-are-not-executed", "address-like-a-reference"].contains($0)
         })
     func aBrokenFileGivesAnErrorAndNoSite(name: String) {
         let loaded = Self.load(name)
@@ -112,5 +112,27 @@ import Testing
     @Test(arguments: ["kWh", "rpm", "°C", "", "kW..h", "foo", "V//A", "kilowatt"])
     func whatIsNoUnitIsRefused(code: String) {
         #expect(!UnitOfMeasure.isValid(code))
+    }
+}
+
+/// The key `write` as the engine gets it.
+@Suite struct WriteRuleTests {
+    @Test func everythingThatAProfileSaysAboutWritingIsRead() throws {
+        let site = try #require(ConfigurationTests.load("write-clean").value)
+        let points = Dictionary(uniqueKeysWithValues: site.devices[0].points.map { ($0.name, $0) })
+        #expect(
+            points["flow"]?.write
+                == WriteRule(
+                    mode: .multiple, low: 0, high: 100, readbackTolerance: 0.5, settle: .milliseconds(300),
+                    target: RegisterSpan(table: .holding, start: 40, registerCount: 2)))
+        #expect(points["mode"]?.write == WriteRule(mode: .mask, low: 0, high: 15))
+        #expect(
+            points["fan"]?.write
+                == WriteRule(mode: .single, readback: .place(table: .discrete, protocolAddress: 7)))
+        var limit = WriteRule(mode: .single, low: 5, high: 12, step: 0.5, readback: .point("flow"))
+        limit.unlock = [.register(100, 0x55AA), .coil(9, isOn: true)]
+        limit.commit = [.registers(101, [1, 2])]
+        limit.rollback = [.register(100, 0)]
+        #expect(points["limit"]?.write == limit)
     }
 }

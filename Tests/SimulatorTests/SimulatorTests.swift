@@ -67,6 +67,8 @@ import Testing
         #expect(Self.read(context, input: true, 0, 2) == .failure(POSIXFailure(code: HG_MODBUS_ENOBASE + 2)))
         #expect(modbus_write_register(context, 3, 75) == 1)
         #expect(try Self.read(context, input: false, 3, 1).get() == [75])
+        #expect(modbus_mask_write_register(context, 3, 0xFFF0, 0x0004) == 1)
+        #expect(try Self.read(context, input: false, 3, 1).get() == [68])
         modbus_close(context)
     }
 
@@ -96,6 +98,9 @@ import Testing
 
     @Test func faultsAreReadFromText() {
         #expect(Fault("exception:4") == .exception(4))
+        #expect(Fault("clamp") == .clamp)
+        #expect(Fault("deaf") == .deafWrites)
+        #expect(Fault("mute") == .muteWrites)
         #expect(Fault("delay:300ms") == .delay(.milliseconds(300)))
         #expect(Fault("silence") == .silence)
         #expect(Fault("exception:99") == nil)

@@ -4,21 +4,24 @@ package import Model
 ///
 /// It runs on the executor of its bus, so that nothing on the way from the wire to the journal changes threads.
 package actor Poller {
-    private let connection: Connection
-    private let bus: any Bus
+    let connection: Connection
+    let bus: any Bus
     private let journal: any Journal
-    private let clock: any Timekeeper
-    private let board: StatusBoard
-    private var devices: [PolledDevice]
-    private var health: [UnitHealth]
+    let clock: any Timekeeper
+    let board: StatusBoard
+    var devices: [PolledDevice]
+    var health: [UnitHealth]
     /// Why each device was last given up on: what its points say while it is left alone.
-    private var downReasons: [QualityReason]
+    var downReasons: [QualityReason]
     private var schedule: PollSchedule
-    private var busy: Set<Int> = []
-    private var slots: BusSlots
+    private(set) var busy: Set<Int> = []
+    let substitute = Substitute()
+    var slots: BusSlots
     /// Polls that a slow bus or disk made impossible, and polls that a silent device did not answer.
     private var missed: [LossTally]
     private var unanswered: [LossTally]
+    /// Whether the bus is closed, or about to be: nothing may open it again.
+    private(set) var isStopped = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         bus.executor.asUnownedSerialExecutor()
@@ -49,11 +52,18 @@ package actor Poller {
     /// Polls until the task is cancelled, then closes the bus.
     package func run() async {
         await withTaskGroup(of: Void.self) { group in
-            for _ in 0..<connection.inFlight {
-                group.addTask { await self.work() }
+            group.addTask { await self.standIn() }
+            await withTaskGroup(of: Void.self) { workers in
+                for _ in 0..<connection.inFlight {
+                    workers.addTask { await self.work() }
+                }
             }
+            substitute.end()
         }
         for index in devices.indices { await tellLosses(of: index, isMissing: false, isSilent: false, isLast: true) }
+        // Commands that have begun come to their end, those that wait are told that nothing was sent.
+        isStopped = true
+        await withCheckedContinuation { slots.whenIdle($0) }
         await bus.close()
     }
 
@@ -63,16 +73,27 @@ package actor Poller {
     }
 
     private func work() async {
-        while !Task.isCancelled {
-            if let due = schedule.take(at: clock.uptime, busy: busy) {
-                busy.insert(due.slot.device)
-                await collect(due)
-                busy.remove(due.slot.device)
-            } else {
-                // A device that another worker is busy with frees itself; look again soon.
-                let next = schedule.nextDeadline(busy: busy) ?? clock.uptime + .milliseconds(100)
-                try? await clock.sleep(until: next)
-            }
+        while !Task.isCancelled { await workOnce() }
+    }
+
+    /// Takes over while a command waits for a device whose poll it interrupted: that poll's worker waits with it.
+    private func standIn() async {
+        while await substitute.isNeeded() {
+            while !Task.isCancelled, !busy.isDisjoint(with: slots.suspended) { await workOnce() }
+        }
+    }
+
+    private func workOnce() async {
+        let taken = busy.union(slots.suspended)
+        if let due = schedule.take(at: clock.uptime, busy: taken) {
+            busy.insert(due.slot.device)
+            await collect(due)
+            busy.remove(due.slot.device)
+        } else {
+            // A device that another worker is busy with frees itself; look again soon.
+            let soon = clock.uptime + .milliseconds(slots.suspended.isEmpty ? 100 : 20)
+            let next = schedule.nextDeadline(busy: taken) ?? soon
+            try? await clock.sleep(until: slots.suspended.isEmpty ? next : min(next, soon))
         }
     }
 
@@ -125,11 +146,11 @@ package actor Poller {
         let device = devices[index].device
         var attempt = 1
         while true {
-            await takeSlot(isUrgent: false)
+            await takeSlot(index, .poll)
             let sent = clock.uptime
             let result = await read(block.span, unit: device.unit)
             let time = middle(since: sent)
-            slots.release()
+            slots.release(index, .poll, used: clock.uptime - sent)
             await rest(device.limits.pause)
             switch result {
             case .success(let words):
@@ -145,11 +166,11 @@ package actor Poller {
     }
 
     /// The moment halfway between then and now: what a clock that is set in between cannot falsify by half its step.
-    private func middle(since sent: Duration) -> UnixTime {
+    func middle(since sent: Duration) -> UnixTime {
         clock.utc - (clock.uptime - sent) / 2
     }
 
-    private func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+    func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
         do throws(BusError) {
             return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
         } catch {
@@ -157,7 +178,7 @@ package actor Poller {
         }
     }
 
-    private func rest(_ pause: Duration) async {
+    func rest(_ pause: Duration) async {
         if pause > .zero { try? await clock.sleep(until: clock.uptime + pause) }
     }
 
@@ -177,7 +198,7 @@ package actor Poller {
 
     // MARK: - Health
 
-    private func noteFailure(_ error: BusError, of index: Int) {
+    func noteFailure(_ error: BusError, of index: Int) {
         switch error {
         case .noResponse, .refused(0x0A), .refused(0x0B):
             downReasons[index] = PollFault(error).reason
@@ -233,9 +254,9 @@ package actor Poller {
 
     // MARK: - Slots
 
-    private func takeSlot(isUrgent: Bool) async {
-        if slots.takeIfFree() { return }
-        await withCheckedContinuation { slots.wait($0, isUrgent: isUrgent) }
+    func takeSlot(_ index: Int, _ claim: BusSlots.Claim) async {
+        if slots.takeIfFree(index, claim) { return }
+        await withCheckedContinuation { slots.wait(index, claim, $0) }
     }
 
     /// Reads points of a device now, ahead of all polls.
@@ -245,10 +266,10 @@ package actor Poller {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
         var answers: [PollAnswer] = []
         for block in devices[index].plan.jobs.flatMap(\.blocks) {
-            await takeSlot(isUrgent: true)
+            await takeSlot(index, .urgent)
             let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
-            slots.release()
+            slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)

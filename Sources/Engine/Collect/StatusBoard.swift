@@ -24,6 +24,8 @@ package struct DeviceStatus: Hashable, Sendable {
     package var failedPolls: UInt64 = 0
     /// Polls that were skipped because the bus could not keep up.
     package var missedPolls: UInt64 = 0
+    /// Requests sent that change something.
+    package var writes: UInt64 = 0
     /// The worst reason of the last poll in words, nil when all was well.
     package var trouble: String?
     /// Addresses that the device refuses.

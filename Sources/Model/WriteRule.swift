@@ -1,0 +1,52 @@
+/// How a setpoint may be written (profile key `write`). Only what the device allows; who may is the policy's business.
+package struct WriteRule: Hashable, Sendable {
+    package enum Mode: String, Sendable, CaseIterable {
+        /// FC05 or FC06: one coil or one register.
+        case single
+        /// FC15 or FC16.
+        case multiple
+        /// FC22: bits of one register, changed by the device in one step.
+        case mask
+    }
+
+    /// Where the value is confirmed if not where the point itself is read.
+    package enum Readback: Hashable, Sendable {
+        /// As another point of the device reads it.
+        case point(String)
+        /// As the point reads, at another place.
+        case place(table: RegisterTable, protocolAddress: UInt16)
+    }
+
+    package var mode: Mode
+    package var low: Double?
+    package var high: Double?
+    /// Values lie on a grid of this width that starts at `low`, or at 0 where there is no `low`.
+    package var step: Double?
+    /// How far the read-back may be off, in the unit of the point; nil for what one raw step explains.
+    package var readbackTolerance: Double?
+    /// How long the device takes to show what was written.
+    package var settle: Duration
+    /// Where the value is written if not where the point is read.
+    package var target: RegisterSpan?
+    package var readback: Readback?
+    /// Raw writes that go before the value, in this order: what unlocks the device.
+    package var unlock: [RegisterWrite] = []
+    /// Raw writes that go after the value, in this order: what makes it effective.
+    package var commit: [RegisterWrite] = []
+    /// Written when a sequence broke off, in this order, each once.
+    package var rollback: [RegisterWrite] = []
+
+    package init(
+        mode: Mode, low: Double? = nil, high: Double? = nil, step: Double? = nil, readbackTolerance: Double? = nil,
+        settle: Duration = .zero, target: RegisterSpan? = nil, readback: Readback? = nil
+    ) {
+        self.mode = mode
+        self.low = low
+        self.high = high
+        self.step = step
+        self.readbackTolerance = readbackTolerance
+        self.settle = settle
+        self.target = target
+        self.readback = readback
+    }
+}

@@ -1,0 +1,159 @@
+import Dispatch
+import Engine
+import Foundation
+import Model
+import Synchronization
+
+/// Messages on their way in. Its network thread reads a few, then neither reads nor writes until all of them are settled:
+/// what the library has queued as their acknowledgements stays in this process until then.
+final class Inlet: Sendable {
+    private struct State {
+        var filters: [String] = []
+        /// What this session has asked for.
+        var subscribed: [String] = []
+        var requests: [Int32: String] = [:]
+        var unsettled: Set<Receipt> = []
+        var isGivenBack = false
+        var figures = IntakeFigures()
+    }
+
+    /// Receipts of this process, so that one of a connection that was replaced is worth nothing to its successor.
+    private static let receipts = Atomic<Receipt>(0)
+
+    let settings: IntakeSettings
+    let inbox = Inbox<InboundMessage>()
+    private let state = Mutex(State())
+    private let changed = DispatchSemaphore(value: 0)
+    /// A pipe that wakes the network thread; both ends do not block.
+    let wakeReader: Int32
+    private let wakeWriter: Int32
+
+    init?(_ settings: IntakeSettings) {
+        self.settings = settings
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return nil }
+        for end in ends {
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        (wakeReader, wakeWriter) = (ends[0], ends[1])
+    }
+
+    deinit {
+        Foundation.close(wakeReader)
+        Foundation.close(wakeWriter)
+    }
+
+    var figures: IntakeFigures { state.withLock { $0.figures } }
+
+    // MARK: - Any thread
+
+    /// The network thread has something to send.
+    func wake() {
+        var byte: UInt8 = 1
+        _ = write(wakeWriter, &byte, 1)
+    }
+
+    func subscribe(_ filters: [String]) {
+        state.withLock { $0.filters = filters }
+        wake()
+    }
+
+    func acknowledge(_ receipt: Receipt) {
+        settle(receipt) { $0.figures.acknowledged += 1 }
+    }
+
+    func giveBack(_ receipt: Receipt) {
+        settle(receipt) { state in
+            state.isGivenBack = true
+            state.figures.returned += 1
+        }
+    }
+
+    private func settle(_ receipt: Receipt, _ note: (inout State) -> Void) {
+        let mayGoOn = state.withLock { state -> Bool in
+            guard state.unsettled.remove(receipt) != nil else { return false }
+            note(&state)
+            return state.unsettled.isEmpty || state.isGivenBack
+        }
+        if mayGoOn { changed.signal() }
+    }
+
+    // MARK: - Network thread
+
+    func drainWakes() {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        while read(wakeReader, &bytes, bytes.count) > 0 {}
+    }
+
+    /// A session stands, or is gone: receipts of the last one are worth nothing.
+    func sessionChanged() {
+        state.withLock { state in
+            state.subscribed = []
+            state.requests = [:]
+            state.unsettled = []
+            state.isGivenBack = false
+            state.figures.refusedFilters = []
+        }
+    }
+
+    /// What this session must still ask for, and what it must no longer.
+    func takeSubscriptions() -> (new: [String], old: [String]) {
+        state.withLock { state in
+            defer { state.subscribed = state.filters }
+            return (
+                state.filters.filter { !state.subscribed.contains($0) },
+                state.subscribed.filter { !state.filters.contains($0) }
+            )
+        }
+    }
+
+    func asked(_ filter: String, messageID: Int32) {
+        state.withLock { $0.requests[messageID] = filter }
+    }
+
+    func answered(messageID: Int32, isGranted: Bool) {
+        state.withLock { state in
+            guard let filter = state.requests.removeValue(forKey: messageID), !isGranted else { return }
+            state.figures.refusedFilters.append(filter)
+        }
+    }
+
+    /// Hands a message over; it is unsettled from now on.
+    func received(_ make: (Receipt) -> InboundMessage) {
+        let receipt = Self.receipts.add(1, ordering: .relaxed).newValue
+        state.withLock { state in
+            state.unsettled.insert(receipt)
+            state.figures.received += 1
+            state.figures.mostUnsettled = max(state.figures.mostUnsettled, state.unsettled.count)
+        }
+        let message = make(receipt)
+        if message.isOversized { state.withLock { $0.figures.oversized += 1 } }
+        inbox.post(message)
+    }
+
+    var unsettledCount: Int { state.withLock { $0.unsettled.count } }
+
+    enum Settlement {
+        case settled, givenBack, overdue, lost, stopped
+    }
+
+    /// Waits until everything that was received is settled.
+    ///
+    /// - Parameter isLost: whether the connection has ended meanwhile; asked now and then.
+    func waitUntilSettled(isLost: () -> Bool, isStopping: () -> Bool) -> Settlement {
+        let deadline = DispatchTime.now() + .milliseconds(Int(settings.holdTime.milliseconds))
+        while true {
+            let (isSettled, isGivenBack) = state.withLock { ($0.unsettled.isEmpty, $0.isGivenBack) }
+            if isGivenBack { return .givenBack }
+            if isSettled { return .settled }
+            if isStopping() { return .stopped }
+            if isLost() { return .lost }
+            if DispatchTime.now() >= deadline {
+                state.withLock { $0.figures.overdue += 1 }
+                return .overdue
+            }
+            _ = changed.wait(timeout: min(deadline, .now() + .milliseconds(100)))
+        }
+    }
+}
