@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 
 /// Runs a script of `Tests/Peers` with the Python packages of its `requirements.txt`: implementations that the project did not
@@ -18,10 +19,16 @@ package enum PythonPeer {
         }
     }
 
-    /// Installs the packages at the first call, then runs `script`.
+    /// Installs the packages at the first call, then runs `script`, on a thread of its own: other tests go on meanwhile.
     ///
     /// - Returns: everything it printed and its exit code.
-    package static func run(_ script: String, _ arguments: [String]) throws -> (status: Int32, text: String) {
+    package static func run(_ script: String, _ arguments: [String]) async throws -> (status: Int32, text: String) {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(with: Result { try wait(script, arguments) }) }
+        }
+    }
+
+    private static func wait(_ script: String, _ arguments: [String]) throws -> (status: Int32, text: String) {
         try installation.get()
         let python = root.appendingPathComponent(".build/peers/venv/bin/python3").path
         return try start(python, [root.appendingPathComponent("Tests/Peers/\(script)").path] + arguments)

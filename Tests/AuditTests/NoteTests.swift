@@ -21,10 +21,11 @@ import Testing
         #expect(note.bytes == Array(Self.publishedNote.utf8))
     }
 
-    @Test func everyFlippedBitOfANoteIsFound() throws {
+    @Test func everyFlippedBitOfANoteIsFound() async throws {
         let key = try NoteVerifier(Self.publishedKey)
         let bytes = Array(Self.publishedNote.utf8)
         for index in bytes.indices {
+            await Task.yield()
             for bit in 0..<8 {
                 var flipped = bytes
                 flipped[index] ^= 1 << UInt8(bit)
@@ -78,10 +79,11 @@ import Testing
         #expect(throws: SignedNote.Problem.self) { try Checkpoint(text: text) }
     }
 
-    @Test func junkIsRefusedAndNeverCrashes() throws {
+    @Test func junkIsRefusedAndNeverCrashes() async throws {
         var random = SeededGenerator(5)
         let seed = Array(Self.publishedNote.utf8)
-        for _ in 0..<20_000 {
+        for round in 0..<20_000 {
+            if round % 100 == 0 { await Task.yield() }
             var bytes = seed
             for _ in 0..<Int.random(in: 1...8, using: &random) {
                 let index = Int.random(in: 0..<bytes.count, using: &random)

@@ -8,7 +8,7 @@ import Testing
 @testable import SQLiteJournal
 
 /// What kills, disks and other people's hands do to a ledger.
-@Suite struct LedgerCrashTests {
+@Suite(.serialized) struct LedgerCrashTests {
     let signer: NoteSigner
 
     init() throws {
