@@ -17,8 +17,9 @@ extension Guards {
 
     /// The policy names the issuer, and the issuer is what it says it is.
     package static func authority(_ context: GuardContext) -> GuardVerdict {
-        let isAllowed =
-            context.permission != nil && context.issuer?.category == context.command.origin.category
+        // Where there is no policy the guard `address` says so, to those who are known here.
+        let isNamed = context.permission != nil || (context.policy == nil && context.issuer != nil)
+        let isAllowed = isNamed && context.issuer?.category == context.command.origin.category
         return verdict(
             "authority", refusing(!isAllowed, .notAuthorised),
             [

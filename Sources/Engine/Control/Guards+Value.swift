@@ -63,7 +63,7 @@ extension Guards {
         let inputs: [(String, JSONValue)] = [
             ("measured", .value(context.trustedValue)), ("step", .optional(context.step)), ("max_step", .double(limit)),
         ]
-        guard let step = context.step else { return verdict("step", .refuse(.deviceUnhealthy), inputs) }
+        guard let step = context.step else { return verdict("step", .refuse(unmeasured(context)), inputs) }
         return verdict("step", refusing(step > limit * (1 + 1e-9), .stepLimit), inputs)
     }
 
@@ -155,9 +155,11 @@ extension Guards {
             ("value", .value(reading?.value)), ("age_s", .seconds(reading?.age)),
             ("quality", .optional(reading?.quality.name)), ("stale", .bool(reading?.isStale ?? true)),
         ]
-        if let reading, reading.reasons.contains(.configSuspect) {
-            return verdict("device", .refuse(.wrongDevice), inputs)
-        }
-        return verdict("device", refusing(context.trustedValue == nil, .deviceUnhealthy), inputs)
+        return verdict("device", refusing(context.trustedValue == nil, unmeasured(context)), inputs)
+    }
+
+    /// Why there is no value to rest on.
+    private static func unmeasured(_ context: GuardContext) -> RefusalCode {
+        context.measured?.reasons.contains(.configSuspect) ?? false ? .wrongDevice : .deviceUnhealthy
     }
 }
