@@ -5,7 +5,7 @@ extension CommandDesk {
     mutating func take(_ request: IncomingRequest) {
         figures.requests += 1
         output.replies.append(.acknowledge(request.token))
-        guard !request.isRetained else { return refuse(request, .badFormat, "a retained message is nobody's request") }
+        if let (code, note) = objection(to: request) { return refuse(request, code, note) }
         if request.sender.isProven { heard[request.sender.name] = now.uptime }
         if let known = known(request) { return answer(known, request) }
         guard hasRoom(for: request) else {
@@ -27,10 +27,31 @@ extension CommandDesk {
         }
     }
 
-    /// Tells the sender why, without a record and only as often as junk is answered.
+    /// What is refused before anything else is looked at. Somebody else's copies of old messages, and messages under a name
+    /// that is not proven, must cost the issuer of that name nothing.
+    private func objection(to request: IncomingRequest) -> (RefusalCode, String)? {
+        let (command, name) = (request.command, request.sender.name)
+        if request.isRetained { return (.badFormat, "a retained message is nobody's request") }
+        guard site.issuers[name] != nil else { return (.notAuthorised, "no issuer has this name") }
+        let allowsUnsigned = site.points[command.point]?.policy?.allowsUnsigned ?? false
+        guard request.sender.isProven || allowsUnsigned else { return (.badSignature, "the request is not signed") }
+        let isKnown = commands[command.id] != nil || finished[command.id] != nil
+        if command.expires <= now.utc, !isKnown { return (.expired, "its time is over") }
+        if command.issued - now.utc > site.settings.skew { return (.timeSkew, "it is issued in the future") }
+        return nil
+    }
+
+    /// Tells the sender why, and the audit, only as often as junk is answered. The id stays free.
     private mutating func refuse(_ request: IncomingRequest, _ code: RefusalCode, _ note: String) {
         figures.refusals[code, default: 0] += 1
         guard junkBucket.take(at: now.uptime) else { return }
+        leaf(
+            "refused",
+            [
+                ("what", .string("request")), ("id", .string(request.command.id.description)),
+                ("point", .string(request.command.point)), ("by", .string(request.sender.name)),
+                ("proven", .bool(request.sender.isProven)), ("code", .string(code.rawValue)), ("note", .string(note)),
+            ])
         output.messages.append(
             .event(
                 CommandEvent(
@@ -43,6 +64,9 @@ extension CommandDesk {
         figures.refusals[junk.code, default: 0] += 1
         output.replies.append(.acknowledge(junk.token))
         guard junkBucket.take(at: now.uptime) else { return }
+        leaf(
+            "refused",
+            [("what", .string("junk")), ("point", .string(junk.point)), ("code", .string(junk.code.rawValue))])
         output.messages.append(
             .event(
                 CommandEvent(

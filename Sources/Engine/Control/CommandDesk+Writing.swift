@@ -7,11 +7,11 @@ extension CommandDesk {
         while let control = points[point], control.busy == nil {
             if let id = control.waiting.first(where: { isPersons($0) }) {
                 execute(id)
-            } else if let restoration = control.restoration {
-                guard restoration.next.isDue(at: now), restore(point) else { return }
+            } else if let restoration = control.restoration, restoration.next.isDue(at: now) {
+                guard restore(point) else { return }
             } else if let id = dueReadBack(point) {
                 readBack(id)
-            } else if let id = control.waiting.first {
+            } else if control.restoration == nil, let id = control.waiting.first {
                 execute(id)
             } else {
                 return
@@ -130,7 +130,7 @@ extension CommandDesk {
         noteConfounder(command)
         if let lockout = lockouts.covering(command.point) {
             takeBack(id, cause: "lockout \(lockout.scope.name)")
-        } else if isStopping {
+        } else if isStopping, until != nil {
             takeBack(id, cause: "the gateway stops")
         }
     }

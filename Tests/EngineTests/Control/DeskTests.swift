@@ -364,19 +364,6 @@ import Testing
         #expect(plant.code(2) == .rateLimit)
     }
 
-    @Test func aFloodIsRefusedWithoutARecordAndMemoryStaysBounded() throws {
-        var plant = try Plant()
-        for number in 0..<2000 as Range<UInt64> { try plant.ask(number + 1, value: 99) }
-        #expect(plant.desk.figures.unrecorded >= 1900)
-        #expect(plant.records.count("done") <= 60)
-        #expect(plant.effects.count { if case .publish = $0 { true } else { false } } < 300)
-        for number in 0..<1000 as Range<UInt64> {
-            try plant.handle(.junk(IncomingJunk(point: "chiller1/a", code: .badSignature, token: number)))
-        }
-        #expect(plant.desk.figures.junk == 1000)
-        #expect(plant.effects.count { if case .publish = $0 { true } else { false } } < 330)
-    }
-
     @Test func anOutcomeComparesWhatWasForetoldAndNamesWhatConfoundsIt() throws {
         var plant = try Plant()
         let change = Command.ExpectedChange(point: "chiller1/temp", change: -1, within: .seconds(60))
