@@ -147,15 +147,18 @@ package struct Site: Hashable, Sendable {
     package var devices: [Device]
     package var publishers: [PublisherSettings]
     package var buffer: BufferSettings
+    /// Lets nobody write anything unless the file says who may.
+    package var commands: CommandSettings
 
     package init(
         gateway: GatewayIdentity, connections: [Connection], devices: [Device], publishers: [PublisherSettings],
-        buffer: BufferSettings = BufferSettings()
+        buffer: BufferSettings = BufferSettings(), commands: CommandSettings = CommandSettings()
     ) {
         self.gateway = gateway
         self.connections = connections
         self.devices = devices
         self.publishers = publishers
         self.buffer = buffer
+        self.commands = commands
     }
 }

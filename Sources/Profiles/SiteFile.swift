@@ -43,11 +43,14 @@ struct SiteParser {
             PublisherParser(gateway: gateway, problems: problems).parse($0)
         }
         let buffer = fields["buffer"].map(self.buffer) ?? BufferSettings()
+        let commands = fields["commands"].map {
+            CommandsParser(devices: devices ?? [], knowsPoints: !problems.hasErrors, problems: problems).parse($0)
+        }
         futureSections(fields)
         guard let gateway else { return nil }
         return Site(
             gateway: gateway, connections: connections, devices: devices ?? [], publishers: publishers ?? [],
-            buffer: buffer)
+            buffer: buffer, commands: commands ?? CommandSettings())
     }
 
     private func names(_ field: Field?) -> [String] {
@@ -94,7 +97,7 @@ struct SiteParser {
 
     /// Sections that the contract has and this version does not act on: said, never silently ignored.
     private func futureSections(_ fields: Fields) {
-        if let commands = fields["commands"], commands.fields(["issuers", "policies"]) != nil {
+        if let commands = fields["commands"], commands.isMapping {
             problems.warning(
                 commands.place, "commands are not executed by this version: nothing is written to any device")
         }

@@ -32,7 +32,10 @@ import Testing
 
     @Test(
         arguments: cases.filter {
-            !["clean", "write-clean", "alias", "commands-are-not-executed", "address-like-a-reference"].contains($0)
+            ![
+                "clean", "write-clean", "alias", "commands-are-not-executed", "address-like-a-reference",
+                "commands-clean", "commands-unsigned",
+            ].contains($0)
         })
     func aBrokenFileGivesAnErrorAndNoSite(name: String) {
         let loaded = Self.load(name)
@@ -51,6 +54,35 @@ import Testing
         #expect(site.devices[0].labels == [Label(key: "site", value: "dresden")])
         #expect(site.connections.map(\.timeout) == [.seconds(1), .milliseconds(300)])
         #expect(site.buffer.maxByteCount == 64 << 20)
+    }
+
+    @Test func commandsAreReadCompletely() throws {
+        let commands = try #require(Self.load("commands-clean").value).commands
+        #expect(commands.issuers.map(\.name) == ["chw-opt", "control-room", "chief"])
+        #expect(commands.issuers.map(\.lane) == [.advise, .autonomous, .autonomous])
+        #expect(commands.issuers[0].heartbeat == .seconds(60))
+        guard case .ed25519(let key) = commands.issuers[0].key else {
+            Issue.record("no public key")
+            return
+        }
+        #expect(key.count == 32 && key.prefix(2) == [0xD7, 0x5A])
+        #expect(commands.issuers[1].key == .hmacFile("/etc/headgate/control-room.key"))
+        let policy = try #require(commands.policies.first)
+        #expect(policy.permissions.map(\.issuer) == ["chw-opt", "control-room", "chief"])
+        #expect([policy.low, policy.high, policy.step] == [5.5, 12, 1])
+        #expect(policy.perHour == 4 && policy.perDay == 24 && policy.minInterval == .seconds(300))
+        #expect(policy.hours.count == 2 && policy.interlocks.count == 2 && policy.unless.count == 1)
+        #expect(policy.approval?.count == 2 && policy.approval?.escalateAfter == .seconds(300))
+        #expect(policy.lease == Policy.LeaseRule(longest: .seconds(1800), onEnd: .fallback))
+        #expect(policy.fallback == .value(.int(7)))
+        #expect(policy.needsReadiness && !policy.allowsUnsigned)
+        #expect(policy.evidence?.maxAge == .seconds(60))
+    }
+
+    @Test func withoutASectionNobodyMayCommandAnything() throws {
+        let site = try #require(Self.load("clean").value)
+        #expect(site.commands == CommandSettings())
+        #expect(site.commands.policies.isEmpty && site.commands.issuers.isEmpty)
     }
 
     @Test func aMissingFileAndAFolderAreSaidInWords() {

@@ -1,0 +1,115 @@
+package import Model
+
+/// A command that is not finished, with everything that must survive a restart.
+package struct ActiveCommand: Hashable, Sendable {
+    /// Waiting for persons.
+    package struct Hold: Hashable, Sendable {
+        package var deadline: Deadline
+        /// When others may decide as well; nil once they may, or for never.
+        package var escalation: Deadline?
+        package var isEscalated = false
+        package var approvers: [String]
+        package var needed: Int
+        package var approvals: [String] = []
+    }
+
+    package var command: Command
+    package var issuer: String
+    package var isSigned: Bool
+    package var digest: [UInt8]
+    package var reply: ReplyAddress?
+    package var state: CommandState = .received
+    /// Order of arrival.
+    package var arrival: UInt64
+    package var received: UnixTime
+    package var slot: AuthoritySlot
+    package var hold: Hold?
+    package var isApproved = false
+    /// Who approved or denied, and when.
+    package var deciders: [String] = []
+    package var decided: UnixTime?
+    /// Value before the write, and where the point goes when nobody holds it; both known once it is executed.
+    package var before: PointValue?
+    package var home: PointValue?
+    /// What the point was before anybody took it.
+    package var baseline: PointValue?
+    /// When the lease ends.
+    package var until: Deadline?
+    package var readback: PointValue?
+    /// When the write was seen to be done.
+    package var verified: UnixTime?
+    /// Read-backs that found nobody, and when the next one is due.
+    package var readBacks = 0
+    package var nextReadBack: Deadline?
+
+    package var id: CommandID { command.id }
+    package var point: String { command.point }
+}
+
+// MARK: - Record
+
+extension ActiveCommand {
+    package static let recordKind = "command"
+
+    package var record: LedgerRecord {
+        let hold = hold.map { hold in
+            JSONValue.compact([
+                ("deadline", .stored(hold.deadline.utc)), ("escalation", .stored(hold.escalation?.utc)),
+                ("escalated", .bool(hold.isEscalated)), ("approvers", .texts(hold.approvers)),
+                ("needed", .integer(hold.needed)), ("approvals", .texts(hold.approvals)),
+            ])
+        }
+        let document = JSONValue.compact([
+            ("command", command.document), ("issuer", .string(issuer)), ("signed", .bool(isSigned)),
+            ("digest", .hex(digest)), ("reply_topic", .optional(reply?.topic)),
+            ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
+            ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
+            ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
+            ("decided", .stored(decided)), ("before", .value(before)), ("home", .value(home)),
+            ("baseline", .value(baseline)),
+            ("until", .stored(until?.utc)), ("readback", .value(readback)), ("verified", .stored(verified)),
+            ("read_backs", .integer(readBacks)),
+        ])
+        return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
+    }
+
+    /// Reads a record; deadlines are seen from `now`.
+    init(record: JSONValue, at now: Moment) throws(RecordError) {
+        guard let document = record["command"] else { throw RecordError("command") }
+        let command: Command
+        do { command = try Command(document: document) } catch { throw RecordError(error.message) }
+        guard let state = record["state"]?.text.flatMap(CommandState.init(rawValue:)) else {
+            throw RecordError("state")
+        }
+        guard let slot = record["slot"]?.text.flatMap(AuthoritySlot.init(name:)) else { throw RecordError("slot") }
+        self.init(
+            command: command, issuer: try record.requiredText("issuer"), isSigned: record["signed"]?.isTrue ?? false,
+            digest: try record.requiredHex("digest"), state: state, arrival: try record.requiredCount("arrival"),
+            received: try record.requiredTime("received"), slot: slot, isApproved: record["approved"]?.isTrue ?? false)
+        if let topic = record["reply_topic"]?.text {
+            reply = ReplyAddress(topic: topic, correlation: try record.requiredHex("correlation"))
+        }
+        deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
+        decided = record.time("decided")
+        before = record["before"]?.pointValue
+        home = record["home"]?.pointValue
+        baseline = record["baseline"]?.pointValue
+        until = record.time("until").map { Deadline(stored: $0, at: now) }
+        readback = record["readback"]?.pointValue
+        verified = record.time("verified")
+        readBacks = Int(record["read_backs"]?.integer ?? 0)
+        if let hold = record["hold"] { self.hold = try Hold(record: hold, at: now) }
+    }
+}
+
+extension ActiveCommand.Hold {
+    fileprivate init(record: JSONValue, at now: Moment) throws(RecordError) {
+        self.init(
+            deadline: Deadline(stored: try record.requiredTime("deadline"), at: now),
+            escalation: record.time("escalation").map { Deadline(stored: $0, at: now) },
+            isEscalated: record["escalated"]?.isTrue ?? false,
+            approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
+            needed: Int(try record.requiredCount("needed")),
+            approvals: record["approvals"]?.elements.compactMap(\.text) ?? [])
+    }
+}

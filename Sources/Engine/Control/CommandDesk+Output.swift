@@ -1,0 +1,136 @@
+import Model
+
+/// What one event leads to, gathered while it is handled.
+struct DeskOutput: Sendable {
+    struct Key: Hashable {
+        var kind: String
+        var key: String
+    }
+
+    /// Records in the order in which they were first changed.
+    var order: [Key] = []
+    var bodies: [Key: [UInt8]?] = [:]
+    var leaves: [[UInt8]] = []
+    var messages: [DeskMessage] = []
+    var actions: [DeskEffect] = []
+    var replies: [DeskEffect] = []
+    /// Commands and points whose records or reports have to be written anew.
+    var changed: Set<CommandID> = []
+    var touched: Set<String> = []
+
+    mutating func record(_ record: LedgerRecord) {
+        let key = Key(kind: record.kind, key: record.key)
+        if bodies.updateValue(record.body, forKey: key) == nil { order.append(key) }
+    }
+}
+
+extension CommandDesk {
+    /// Moves a command one step on: the only place where a command changes its state. Says so in the audit and to the world.
+    mutating func move(
+        _ id: CommandID, _ step: CommandStep, code: RefusalCode? = nil, actor: String? = nil, note: String? = nil,
+        guards: [GuardVerdict] = []
+    ) {
+        guard var command = commands[id] else { return }
+        guard let state = command.state.after(step) else {
+            preconditionFailure("\(id) cannot go from \(command.state) by \(step): a bug in the command desk")
+        }
+        let from = command.state
+        command.state = state
+        commands[id] = command
+        announce(command, from: from, code: code, actor: actor, note: note, guards: guards)
+        if state.isFinal { finish(id, code: code) }
+    }
+
+    /// Records and publishes the state that `command` has now.
+    mutating func announce(
+        _ command: ActiveCommand, from: CommandState?, code: RefusalCode? = nil, actor: String? = nil,
+        note: String? = nil, guards: [GuardVerdict] = []
+    ) {
+        seq += 1
+        figures.states[command.state, default: 0] += 1
+        if let code { figures.refusals[code, default: 0] += 1 }
+        let event = CommandEvent(
+            id: command.id, point: command.point, state: command.state, code: code, time: now.utc, actor: actor,
+            value: command.command.value, readback: command.readback, note: note, guards: guards, seq: seq,
+            reply: command.reply)
+        output.messages.append(.event(event))
+        var members: [(String, JSONValue)] = [
+            ("from", .optional(from?.rawValue)), ("event", event.document), ("issuer", .string(command.issuer)),
+        ]
+        if from == nil {
+            members.append(("request", command.command.document))
+            members.append(("digest", .hex(command.digest)))
+            members.append(("signed", .bool(command.isSigned)))
+        }
+        if command.state == .executing { members.append(("write", .integer(0))) }
+        leaf("command", members)
+        output.changed.insert(command.id)
+        output.touched.insert(command.point)
+    }
+
+    /// Appends an audit entry.
+    mutating func leaf(_ kind: String, _ members: [(String, JSONValue)]) {
+        let document = JSONValue.compact(
+            [
+                ("schema", .string("audit/1")), ("gateway", .string(site.gateway)), ("time", .time(now.utc)),
+                ("kind", .string(kind)),
+            ] + members)
+        output.leaves.append(document.bytes)
+    }
+
+    /// Lets a command go: what stays of it is enough to know its id again.
+    mutating func finish(_ id: CommandID, code: RefusalCode? = nil) {
+        guard let command = commands.removeValue(forKey: id) else { return }
+        let forget = max(command.command.expires, now.utc) + site.settings.longestExpiry
+        let done = FinishedCommand(
+            id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
+            code: code, readback: command.readback, forget: forget)
+        finished[id] = done
+        doubts[id] = nil
+        points[command.point]?.waiting.removeAll { $0 == id }
+        points[command.point]?.slots.empty(id)
+        output.changed.remove(id)
+        output.touched.insert(command.point)
+        output.record(LedgerRecord(kind: ActiveCommand.recordKind, key: id.description, body: nil))
+        output.record(done.record)
+        if command.hold != nil { output.messages.append(.decided(id)) }
+        planOutcome(command)
+    }
+
+    /// The effects of everything since the last call: one commit first, everything else behind it.
+    mutating func takeEffects() -> [DeskEffect] {
+        for id in output.changed.sorted() {
+            if let command = commands[id] { output.record(command.record) }
+        }
+        for point in output.touched.sorted() {
+            guard var control = points[point] else { continue }
+            let report = report(point)
+            guard report != control.lastReport else { continue }
+            control.lastReport = report
+            points[point] = control
+            output.messages.append(.slot(report))
+        }
+        var effects: [DeskEffect] = []
+        if !output.order.isEmpty || !output.leaves.isEmpty {
+            let counter = JSONValue.compact([("seq", .integer(seq))])
+            output.record(LedgerRecord(kind: Self.counterKind, key: "events", body: counter.bytes))
+            let records = output.order.map { key in
+                LedgerRecord(kind: key.kind, key: key.key, body: output.bodies[key] ?? nil)
+            }
+            effects.append(.commit(records, leaves: output.leaves))
+        }
+        effects += output.messages.map { .publish($0) } + output.actions + output.replies
+        output = DeskOutput()
+        return effects
+    }
+
+    static var counterKind: String { "counter" }
+
+    mutating func recordRestoration(_ point: String) {
+        let record =
+            points[point]?.restoration?.record(point: point)
+            ?? LedgerRecord(kind: Restoration.recordKind, key: point, body: nil)
+        output.record(record)
+        output.touched.insert(point)
+    }
+}

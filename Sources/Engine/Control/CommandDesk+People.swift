@@ -1,0 +1,219 @@
+import Model
+
+/// Decisions, orders, and the actions that write nothing themselves.
+extension CommandDesk {
+    // MARK: - Decisions
+
+    mutating func take(_ decision: IncomingDecision) {
+        output.replies.append(.acknowledge(decision.token))
+        let refusal = objection(to: decision)
+        output.replies.append(.answer(decision.token, refusal: refusal))
+        guard refusal == nil, var hold = commands[decision.id]?.hold else {
+            if let refusal, refusal.code == .notAuthorised { recordRefused("decision", decision.sender, refusal) }
+            return
+        }
+        leaf(
+            "decision",
+            [
+                ("id", .string(decision.id.description)), ("by", .string(decision.sender.name)),
+                ("verdict", .string(decision.isApproval ? "approve" : "deny")),
+                ("reason", .optional(decision.reason?.rawValue)), ("note", .optional(decision.note)),
+            ])
+        commands[decision.id]?.deciders.append(decision.sender.name)
+        commands[decision.id]?.decided = now.utc
+        guard decision.isApproval else {
+            return move(
+                decision.id, .deny, code: .approvalDenied, actor: decision.sender.name,
+                note: decision.reason?.rawValue ?? decision.note)
+        }
+        hold.approvals.append(decision.sender.name)
+        commands[decision.id]?.hold = hold
+        output.changed.insert(decision.id)
+        if hold.approvals.count >= hold.needed {
+            commands[decision.id]?.isApproved = true
+            approve(decision.id, actor: decision.sender.name)
+        } else {
+            announceHold(decision.id)
+        }
+    }
+
+    private func objection(to decision: IncomingDecision) -> DeskRefusal? {
+        guard let command = commands[decision.id], command.state == .held, let hold = command.hold else {
+            return DeskRefusal(code: .expired, message: "no command \(decision.id) waits for a decision")
+        }
+        let name = decision.sender.name
+        guard decision.sender.isProven else {
+            return DeskRefusal(code: .badSignature, message: "a decision must be signed")
+        }
+        guard site.issuers[name]?.category.isPerson == true, hold.approvers.contains(name) else {
+            return DeskRefusal(
+                code: .notAuthorised,
+                message: "\(name) may not decide; allowed: \(hold.approvers.joined(separator: ", "))")
+        }
+        guard name != command.issuer else {
+            return DeskRefusal(code: .notAuthorised, message: "\(name) asked for it and cannot decide about it")
+        }
+        guard !decision.isApproval || !hold.approvals.contains(name) else {
+            return DeskRefusal(code: .notAuthorised, message: "\(name) has approved already; another person is needed")
+        }
+        return nil
+    }
+
+    private mutating func recordRefused(_ what: String, _ sender: Sender, _ refusal: DeskRefusal) {
+        guard junkBucket.take(at: now.uptime) else { return }
+        leaf(
+            "refused",
+            [
+                ("what", .string(what)), ("by", .string(sender.name)), ("code", .string(refusal.code.rawValue)),
+                ("note", .string(refusal.message)),
+            ])
+    }
+
+    // MARK: - Orders
+
+    mutating func take(_ order: IncomingOrder) {
+        output.replies.append(.acknowledge(order.token))
+        let refusal = objection(to: order)
+        output.replies.append(.answer(order.token, refusal: refusal))
+        if let refusal { return recordRefused("order", order.sender, refusal) }
+        switch order.order {
+        case .lockout(let scope, let isOn): setLockout(scope, isOn: isOn, order)
+        case .lane(let issuer, let point, let lane):
+            setLane(lane, issuer: issuer, point: point, by: order.sender.name, reason: order.reason)
+        }
+    }
+
+    private func objection(to order: IncomingOrder) -> DeskRefusal? {
+        let name = order.sender.name
+        guard order.sender.isProven else { return DeskRefusal(code: .badSignature, message: "an order must be signed") }
+        guard let by = site.issuers[name], by.category.isPerson else {
+            // Anybody who can prove a name may stop, nobody but a person may let go.
+            if case .lockout(_, isOn: true) = order.order, site.issuers[name] != nil { return nil }
+            return DeskRefusal(code: .notAuthorised, message: "\(name) is not a person that the site file names")
+        }
+        guard case .lane(let issuer, let point, let lane) = order.order else { return nil }
+        guard let issuer = site.issuers[issuer], !issuer.category.isPerson, issuer.name != name else {
+            return DeskRefusal(code: .notAuthorised, message: "lanes are for machines that the site file names")
+        }
+        guard let policy = site.points[point]?.policy, policy.permissions.contains(where: { $0.issuer == issuer.name })
+        else { return DeskRefusal(code: .notWritable, message: "no policy lets \(issuer.name) command \(point)") }
+        let objection = LaneBook.objection(
+            from: lanes.lane(of: issuer, at: point), to: lane, isReady: isReady || !policy.needsReadiness)
+        return objection.map { DeskRefusal(code: .notReady, message: $0) }
+    }
+
+    mutating func setLane(_ lane: Lane, issuer: String, point: String, by: String, reason: String?) {
+        let old = site.issuers[issuer].map { lanes.lane(of: $0, at: point) }
+        lanes.record(lane, LaneBook.Key(issuer: issuer, point: point))
+        leaf(
+            "lane",
+            [
+                ("issuer", .string(issuer)), ("point", .string(point)), ("from", .optional(old?.rawValue)),
+                ("to", .string(lane.rawValue)), ("by", .string(by)), ("reason", .optional(reason)),
+            ])
+        let body = JSONValue.compact([
+            ("issuer", .string(issuer)), ("point", .string(point)), ("lane", .string(lane.rawValue)),
+        ])
+        output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer) \(point)", body: body.bytes))
+    }
+
+    static var laneKind: String { "lane" }
+    static var lockoutKind: String { "lockout" }
+    static var overrideKind: String { "override" }
+
+    private mutating func setLockout(_ scope: LockoutScope, isOn: Bool, _ order: IncomingOrder) {
+        leaf(
+            "lockout",
+            [
+                ("scope", .string(scope.name)), ("on", .bool(isOn)), ("by", .string(order.sender.name)),
+                ("reason", .optional(order.reason)),
+            ])
+        for point in points.keys where scope.covers(point) { output.touched.insert(point) }
+        guard isOn else {
+            lockouts.turnOff(scope)
+            return output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: nil))
+        }
+        lockouts.turnOn(
+            Lockouts.Entry(scope: scope, by: order.sender.name, reason: order.reason, since: now.utc))
+        let body = JSONValue.compact([
+            ("by", .string(order.sender.name)), ("reason", .optional(order.reason)), ("since", .stored(now.utc)),
+        ])
+        output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: body.bytes))
+        for command in active where scope.covers(command.point) { lockOut(command, "lockout \(scope.name)") }
+    }
+
+    private mutating func lockOut(_ command: ActiveCommand, _ cause: String) {
+        switch command.state {
+        case .held: move(command.id, .cancel, code: .lockedOut, note: cause)
+        case .approved: move(command.id, .reject, code: .lockedOut, note: cause)
+        case .verified, .preempted: takeBack(command.id, cause: cause)
+        default: break
+        }
+    }
+
+    // MARK: - Release, renew, cancel
+
+    mutating func release(_ command: ActiveCommand) {
+        let slots = control(command.point).slots
+        let isPerson = isPersons(command.id)
+        let occupant = slots[command.slot]
+        if let id = occupant?.command, isPerson || occupant?.holder == command.issuer {
+            takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
+        } else if isPerson, slots[.localOperator] != nil, slots[.localOperator]?.command == nil {
+            releaseOverride(command)
+        }
+        finish(command.id)
+    }
+
+    private mutating func releaseOverride(_ command: ActiveCommand) {
+        clearOverride(command.point)
+        let policy = site.points[command.point]?.policy
+        let lower = control(command.point).slots.highest?.occupant
+        var home = lower?.value
+        if case .value(let value)? = policy?.fallback { home = home ?? value }
+        guard let home else { return }
+        start(command.point, [], tag: command.id, home: home, cause: "override released by \(command.issuer)")
+    }
+
+    mutating func clearOverride(_ point: String) {
+        guard let occupant = control(point).slots[.localOperator], occupant.command == nil else { return }
+        points[point]?.slots.empty(.localOperator)
+        output.record(LedgerRecord(kind: Self.overrideKind, key: point, body: nil))
+        output.touched.insert(point)
+    }
+
+    mutating func renew(_ command: ActiveCommand) {
+        if let held = active.first(where: {
+            $0.point == command.point && $0.issuer == command.issuer && $0.id != command.id
+                && ($0.state == .verified || $0.state == .preempted)
+        }) {
+            var asked = held
+            asked.command.lease = command.command.lease ?? held.command.lease
+            // A lease is never renewed into a hold without an end.
+            let longest = site.points[command.point]?.policy?.lease.longest ?? .zero
+            let until = lease(of: asked) ?? held.until.map { _ in Deadline(longest, after: now) }
+            commands[held.id]?.until = until
+            points[command.point]?.slots.renew(held.id, until: until)
+            output.changed.insert(held.id)
+            output.touched.insert(command.point)
+            leaf(
+                "renewed",
+                [
+                    ("id", .string(held.id.description)), ("by", .string(command.id.description)),
+                    ("until", .time(until?.utc)),
+                ])
+        }
+        finish(command.id)
+    }
+
+    mutating func cancel(_ command: ActiveCommand) {
+        let isPerson = isPersons(command.id)
+        for other in active where other.point == command.point && other.id != command.id {
+            guard other.state == .held || other.state == .approved, isPerson || other.issuer == command.issuer else {
+                continue
+            }
+            move(other.id, .cancel, actor: command.issuer)
+        }
+        finish(command.id)
+    }
+}

@@ -1,0 +1,104 @@
+import Model
+
+/// Going on after a stop, a crash, or a ledger that was away.
+extension CommandDesk {
+    /// Kinds of the records that a desk is made of.
+    package static let recordKinds = [
+        ActiveCommand.recordKind, FinishedCommand.recordKind, Restoration.recordKind, OutcomePlan.recordKind,
+        budgetKind, laneKind, lockoutKind, overrideKind, counterKind,
+    ]
+
+    /// A desk as the ledger last saw it. ``start(at:)`` comes next, before any event.
+    package init(site: ControlSite, records: [LedgerRecord], at now: Moment) throws(LedgerError) {
+        self.init(site: site, at: now)
+        for record in records {
+            let body = try JSONValue(body: record)
+            do { try restore(record.kind, record.key, body) } catch {
+                throw .unusable(
+                    "the record \(record.kind) \(record.key) has no valid '\(error.member)'; restore the ledger")
+            }
+        }
+        for issuer in site.settings.issuers { heard[issuer.name] = now.uptime }
+        occupySlots()
+    }
+
+    private mutating func restore(_ kind: String, _ key: String, _ body: JSONValue) throws(RecordError) {
+        switch kind {
+        case ActiveCommand.recordKind:
+            let command = try ActiveCommand(record: body, at: now)
+            commands[command.id] = command
+        case FinishedCommand.recordKind:
+            let done = try FinishedCommand(key: key, record: body)
+            finished[done.id] = done
+        case Restoration.recordKind:
+            points[key, default: PointControl()].restoration = try Restoration(record: body, at: now)
+        case OutcomePlan.recordKind:
+            let plan = try OutcomePlan(record: body)
+            outcomes[plan.command.id] = plan
+        case Self.budgetKind:
+            points[key, default: PointControl()].budget = WriteBudget(
+                entries: body.elements.compactMap { entry in
+                    guard let time = entry.elements.first?.integer else { return nil }
+                    return WriteBudget.Entry(
+                        time: UnixTime(microseconds: time), isPerson: entry.elements.last?.isTrue ?? false)
+                })
+        case Self.laneKind:
+            guard let lane = body["lane"]?.text.flatMap(Lane.init(rawValue:)) else { throw RecordError("lane") }
+            lanes.record(
+                lane,
+                LaneBook.Key(issuer: try body.requiredText("issuer"), point: try body.requiredText("point")))
+        case Self.lockoutKind:
+            guard let scope = LockoutScope(name: key) else { throw RecordError("key") }
+            lockouts.turnOn(
+                Lockouts.Entry(
+                    scope: scope, by: try body.requiredText("by"), reason: body["reason"]?.text,
+                    since: try body.requiredTime("since")))
+        case Self.overrideKind:
+            guard let value = body["value"]?.pointValue else { throw RecordError("value") }
+            points[key, default: PointControl()].slots.take(
+                .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
+        case Self.counterKind: seq = try body.requiredCount("seq")
+        default: throw RecordError("kind")
+        }
+    }
+
+    private mutating func occupySlots() {
+        for command in active {
+            var control = control(command.point)
+            switch command.state {
+            case .verified, .preempted:
+                guard let value = command.command.value else { continue }
+                control.slots.take(
+                    command.slot,
+                    AuthoritySlots.Occupant(
+                        command: command.id, holder: command.issuer, value: value, until: command.until))
+            case .approved: control.waiting.append(command.id)
+            default: break
+            }
+            points[command.point] = control
+        }
+    }
+
+    /// Goes on with the readings of a desk that was dropped.
+    mutating func adopt(_ table: ReadingTable?) {
+        if let table { readings = table }
+    }
+
+    /// The crash rule: what was being written is not known and will be read back, and every lease that is over goes back,
+    /// before any request is taken. Says where everything stands.
+    package mutating func start(at moment: Moment) -> [DeskEffect] {
+        now = moment
+        for command in active where command.state == .executing {
+            let until = lease(of: command)
+            commands[command.id]?.until = until
+            commands[command.id]?.nextReadBack = Deadline(.zero, after: now)
+            move(command.id, .loseSight, note: "the gateway stopped while it was written")
+        }
+        leaf("started", [("commands", .integer(commands.count)), ("points", .integer(points.count))])
+        advance()
+        output.touched.formUnion(points.keys)
+        for command in active where command.state == .held { announceHold(command.id) }
+        for point in points.keys.sorted() { settle(point) }
+        return takeEffects()
+    }
+}

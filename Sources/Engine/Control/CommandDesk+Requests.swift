@@ -1,0 +1,209 @@
+package import Model
+
+/// Taking what comes in.
+extension CommandDesk {
+    mutating func take(_ request: IncomingRequest) {
+        figures.requests += 1
+        output.replies.append(.acknowledge(request.token))
+        if let (code, note) = objection(to: request) { return refuse(request, code, note) }
+        if request.sender.isProven { heard[request.sender.name] = now.uptime }
+        if let known = known(request) { return answer(known, request) }
+        guard hasRoom(for: request) else {
+            figures.unrecorded += 1
+            return refuse(request, .rateLimit, "more requests than are taken from one issuer; later again")
+        }
+        let verdicts = Guards.verdicts(context(request))
+        receive(request)
+        let id = request.command.id
+        switch verdicts.worst {
+        case .refuse(let code): move(id, .reject, code: code, guards: verdicts)
+        case .hold: hold(id, verdicts)
+        case .pass:
+            if request.command.action == .set, context(request).mode == .shadow {
+                move(id, .shadow, guards: verdicts)
+            } else {
+                approve(id, guards: verdicts)
+            }
+        }
+    }
+
+    /// What is refused before anything else is looked at. Somebody else's copies of old messages, and messages under a name
+    /// that is not proven, must cost the issuer of that name nothing.
+    private func objection(to request: IncomingRequest) -> (RefusalCode, String)? {
+        let (command, name) = (request.command, request.sender.name)
+        if request.isRetained { return (.badFormat, "a retained message is nobody's request") }
+        guard site.issuers[name] != nil else { return (.notAuthorised, "no issuer has this name") }
+        let allowsUnsigned = site.points[command.point]?.policy?.allowsUnsigned ?? false
+        guard request.sender.isProven || allowsUnsigned else { return (.badSignature, "the request is not signed") }
+        let isKnown = commands[command.id] != nil || finished[command.id] != nil
+        if command.expires <= now.utc, !isKnown { return (.expired, "its time is over") }
+        if command.issued - now.utc > site.settings.skew { return (.timeSkew, "it is issued in the future") }
+        return nil
+    }
+
+    /// Tells the sender why, and the audit, only as often as junk is answered. The id stays free.
+    private mutating func refuse(_ request: IncomingRequest, _ code: RefusalCode, _ note: String) {
+        figures.refusals[code, default: 0] += 1
+        guard junkBucket.take(at: now.uptime) else { return }
+        leaf(
+            "refused",
+            [
+                ("what", .string("request")), ("id", .string(request.command.id.description)),
+                ("point", .string(request.command.point)), ("by", .string(request.sender.name)),
+                ("proven", .bool(request.sender.isProven)), ("code", .string(code.rawValue)), ("note", .string(note)),
+            ])
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: request.command.id, point: request.command.point, state: .rejected, code: code, time: now.utc,
+                    note: note, reply: request.reply)))
+    }
+
+    mutating func take(_ junk: IncomingJunk) {
+        figures.junk += 1
+        figures.refusals[junk.code, default: 0] += 1
+        output.replies.append(.acknowledge(junk.token))
+        guard junkBucket.take(at: now.uptime) else { return }
+        leaf(
+            "refused",
+            [("what", .string("junk")), ("point", .string(junk.point)), ("code", .string(junk.code.rawValue))])
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: nil, point: junk.point, state: .rejected, code: junk.code, time: now.utc, reply: junk.reply)))
+    }
+
+    // MARK: - The same id again
+
+    private func known(_ request: IncomingRequest) -> FinishedCommand? {
+        let id = request.command.id
+        if let command = commands[id] {
+            return FinishedCommand(
+                id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
+                code: nil, readback: command.readback, forget: now.utc)
+        }
+        return finished[id]
+    }
+
+    /// The same bytes get the state that the command has; other bytes under the same id are refused and change nothing.
+    private mutating func answer(_ known: FinishedCommand, _ request: IncomingRequest) {
+        figures.duplicates += 1
+        guard known.digest == request.digest, known.issuer == request.sender.name else {
+            return refuse(request, .duplicateConflict, "the id is taken by a request with other bytes")
+        }
+        guard junkBucket.take(at: now.uptime) else { return }
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: known.id, point: known.point, state: known.state, code: known.code, time: now.utc,
+                    value: request.command.value, readback: known.readback, reply: request.reply)))
+    }
+
+    private mutating func hasRoom(for request: IncomingRequest) -> Bool {
+        let (limits, name) = (site.limits, request.sender.name)
+        // Names that nobody configured share one bucket: they must not fill the memory.
+        let key = site.issuers[name] == nil ? "" : name
+        var bucket =
+            buckets[key] ?? TokenBucket(rate: limits.requestRate, burst: limits.requestBurst, at: now.uptime)
+        let hasToken = bucket.take(at: now.uptime)
+        buckets[key] = bucket
+        guard hasToken, commands.count < limits.inWork, finished.count < limits.remembered else { return false }
+        let own = commands.values.count { $0.issuer == name }
+        guard own < limits.inWorkPerIssuer else { return false }
+        // Looked at closely only when it may matter.
+        guard finished.count >= limits.rememberedPerIssuer else { return true }
+        return finished.values.count { $0.issuer == name } < limits.rememberedPerIssuer
+    }
+
+    // MARK: - Judging
+
+    /// What the guards would say to a request now. Changes nothing.
+    package func rehearse(_ request: IncomingRequest, at moment: Moment) -> [GuardVerdict] {
+        var rehearsal = self
+        rehearsal.now = moment
+        return Guards.verdicts(rehearsal.context(request))
+    }
+
+    private func context(_ request: IncomingRequest) -> GuardContext {
+        context(
+            request.command, issuer: request.sender.name, isSigned: request.sender.isProven, stage: .request,
+            isApproved: false)
+    }
+
+    func context(_ command: ActiveCommand, stage: GuardContext.Stage) -> GuardContext {
+        context(
+            command.command, issuer: command.issuer, isSigned: command.isSigned, stage: stage,
+            isApproved: command.isApproved)
+    }
+
+    private func context(
+        _ command: Command, issuer name: String, isSigned: Bool, stage: GuardContext.Stage, isApproved: Bool
+    ) -> GuardContext {
+        let issuer = site.issuers[name]
+        let control = control(command.point)
+        return GuardContext(
+            stage: stage, command: command, issuer: issuer, isSigned: isSigned, gateway: site.gateway,
+            settings: site.settings, point: site.points[command.point],
+            lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
+            budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
+            isRestoring: control.restoration != nil, isReady: isReady, isStopping: isStopping, isApproved: isApproved)
+    }
+
+    private mutating func receive(_ request: IncomingRequest) {
+        let command = ActiveCommand(
+            command: request.command, issuer: request.sender.name, isSigned: request.sender.isProven,
+            digest: request.digest, reply: request.reply, arrival: seq + 1, received: now.utc,
+            slot: site.issuers[request.sender.name]?.category.slot ?? .ai)
+        commands[command.id] = command
+        announce(command, from: nil)
+    }
+
+    // MARK: - Going on
+
+    private mutating func hold(_ id: CommandID, _ verdicts: [GuardVerdict]) {
+        guard let command = commands[id] else { return }
+        replaceEarlier(than: command)
+        let persons = site.settings.issuers.filter(\.category.isPerson).map(\.name)
+        let rule = site.points[command.point]?.policy?.approval ?? Policy.ApprovalRule(approvers: persons)
+        let held = ActiveCommand.Hold(
+            deadline: Deadline(rule.within, after: now),
+            escalation: rule.escalateAfter.map { Deadline($0, after: now) },
+            approvers: rule.approvers, needed: rule.count)
+        commands[id]?.hold = held
+        move(id, .hold, guards: verdicts)
+        announceHold(id, verdicts)
+    }
+
+    mutating func announceHold(_ id: CommandID, _ verdicts: [GuardVerdict] = []) {
+        guard let command = commands[id], let hold = command.hold else { return }
+        output.messages.append(
+            .held(
+                HeldCommand(
+                    command: command.command, issuer: command.issuer, until: hold.deadline.utc,
+                    approvers: hold.approvers, needed: hold.needed, approvals: hold.approvals,
+                    isEscalated: hold.isEscalated, guards: verdicts)))
+    }
+
+    mutating func approve(_ id: CommandID, actor: String? = nil, guards: [GuardVerdict] = []) {
+        guard let command = commands[id] else { return }
+        if command.state == .received { replaceEarlier(than: command) }
+        heard[command.issuer] = now.uptime
+        if command.hold != nil { output.messages.append(.decided(id)) }
+        move(id, .approve, actor: actor, guards: guards)
+        switch command.command.action {
+        case .set: points[command.point, default: PointControl()].waiting.append(id)
+        case .release: release(command)
+        case .renew: renew(command)
+        case .cancel: cancel(command)
+        }
+    }
+
+    /// A newer command of the same issuer for the same point takes the place of those that were not written yet.
+    private mutating func replaceEarlier(than newer: ActiveCommand) {
+        guard newer.command.action == .set else { return }
+        for command in active where command.issuer == newer.issuer && command.point == newer.point {
+            guard command.id != newer.id, command.state == .held || command.state == .approved else { continue }
+            move(command.id, .supersede, actor: newer.issuer, note: "by \(newer.id)")
+        }
+    }
+}

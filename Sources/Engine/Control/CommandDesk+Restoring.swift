@@ -1,0 +1,195 @@
+import Model
+
+/// Taking points back.
+extension CommandDesk {
+    /// Ends the hold of a command on its point: at the end of its lease, when it is released, or because something says so.
+    mutating func takeBack(_ id: CommandID, cause: String, releasedBy release: CommandID? = nil) {
+        guard let command = commands[id] else { return }
+        points[command.point]?.slots.empty(id)
+        guard command.state != .preempted else {
+            move(id, .revert, note: cause)
+            return move(id, .finishRevert, note: "somebody else holds the point")
+        }
+        let hasLower = !control(command.point).slots.isEmpty
+        let stays = command.home == nil && !hasLower
+        if command.state == .verified, release != nil || stays {
+            move(id, .release, note: stays ? "\(cause); the value stays" : cause)
+            guard !stays else { return }
+            return begin(command, [], tag: release ?? id, cause: cause)
+        }
+        undo(id, cause: cause)
+    }
+
+    /// Undoes what a command did or may have done.
+    mutating func undo(_ id: CommandID, cause: String) {
+        guard let command = commands[id] else { return }
+        points[command.point]?.slots.empty(id)
+        move(id, .revert, note: cause)
+        begin(command, [id], tag: id, cause: cause)
+    }
+
+    private mutating func begin(_ command: ActiveCommand, _ commands: [CommandID], tag: CommandID, cause: String) {
+        let home = command.home ?? command.before ?? .null
+        start(command.point, commands, tag: tag, home: home, cause: cause)
+    }
+
+    mutating func start(_ point: String, _ ids: [CommandID], tag: CommandID, home: PointValue, cause: String) {
+        var control = control(point)
+        if var running = control.restoration {
+            running.commands += ids
+            running.home = home
+            running.cause = cause
+            running.next = Deadline(.zero, after: now)
+            control.restoration = running
+        } else {
+            control.restoration = Restoration(
+                commands: ids, tag: WriteTag(command: tag), home: home, cause: cause, next: Deadline(.zero, after: now))
+        }
+        points[point] = control
+        recordRestoration(point)
+    }
+
+    /// Makes the next attempt; false when the point is left alone for now.
+    mutating func restore(_ point: String) -> Bool {
+        guard var restoration = points[point]?.restoration else { return true }
+        if restoration.isUnknown, let value = restoration.value {
+            points[point]?.busy = restoration.tag
+            output.actions.append(.readBack(SetpointWrite(tag: restoration.tag, point: point, value: value)))
+            return true
+        }
+        guard let destination = destination(of: point) else {
+            endRestoration(point, note: "somebody at the plant holds the point")
+            return true
+        }
+        restoration = points[point]?.restoration ?? restoration
+        guard site.points[point]?.point.write != nil, !site.settings.isReadOnly, destination.value != .null else {
+            giveUp(point, note: "the point can no longer be written")
+            return false
+        }
+        restoration.tag.number += 1
+        restoration.value = destination.value
+        restoration.resumes = destination.resumes
+        points[point]?.restoration = restoration
+        points[point]?.busy = restoration.tag
+        leaf(
+            "revert",
+            [
+                ("point", .string(point)), ("id", .string(restoration.tag.command.description)),
+                ("write", .integer(restoration.tag.number)), ("value", JSONValue(destination.value)),
+                ("resumes", .optional(destination.resumes?.description)), ("cause", .string(restoration.cause)),
+            ])
+        recordRestoration(point)
+        figures.writes += 1
+        output.actions.append(
+            .write(SetpointWrite(tag: restoration.tag, point: point, value: destination.value)))
+        return true
+    }
+
+    /// What the point is to be: the highest slot that may still have it, or its fallback. Nil when somebody at the device
+    /// has it.
+    private mutating func destination(of point: String) -> (value: PointValue, resumes: CommandID?)? {
+        let home = points[point]?.restoration?.home ?? .null
+        guard !isStopping, lockouts.covering(point) == nil else { return (home, nil) }
+        for (_, occupant) in control(point).slots.occupied {
+            guard let id = occupant.command, let command = commands[id] else { return nil }
+            if case .refuse(let code) = Guards.verdicts(context(command, stage: .resumption)).worst {
+                points[point]?.slots.empty(id)
+                points[point]?.restoration?.commands.append(id)
+                if command.home != nil { points[point]?.restoration?.home = command.home ?? home }
+                move(id, .revert, code: code, note: "may not come back")
+                continue
+            }
+            return (occupant.value, command.state == .preempted ? id : nil)
+        }
+        return (points[point]?.restoration?.home ?? home, nil)
+    }
+
+    // MARK: - What became of it
+
+    mutating func restored(_ point: String, _ outcome: WriteOutcome) {
+        switch outcome {
+        case .verified(let readback): succeeded(point, readback)
+        case .differs, .clamped: failedAttempt(point, "the device shows another value")
+        case .refused(let code): failedAttempt(point, "exception \(code)")
+        case .notSent(let reason): failedAttempt(point, reason)
+        case .indeterminate(let reason):
+            points[point]?.restoration?.isUnknown = true
+            failedAttempt(point, reason)
+        }
+    }
+
+    mutating func sawRestoration(_ point: String, _ outcome: ReadBack) {
+        switch outcome {
+        case .bad(let reason): failedAttempt(point, reason.code)
+        case .unreachable(let reason): failedAttempt(point, reason)
+        case .value(let value):
+            points[point]?.restoration?.isUnknown = false
+            guard let wanted = points[point]?.restoration?.value, agree(point, value, wanted) else {
+                points[point]?.restoration?.next = Deadline(.zero, after: now)
+                return
+            }
+            succeeded(point, value)
+        }
+    }
+
+    private mutating func succeeded(_ point: String, _ readback: PointValue) {
+        guard let restoration = points[point]?.restoration else { return }
+        // While it was under way the lease of what should have come back may have ended.
+        if let id = restoration.resumes, commands[id]?.state != .preempted {
+            points[point]?.restoration?.resumes = nil
+            points[point]?.restoration?.next = Deadline(.zero, after: now)
+            return recordRestoration(point)
+        }
+        if restoration.resumes == nil, let value = restoration.value, !isDestination(point, value) {
+            points[point]?.restoration?.next = Deadline(.zero, after: now)
+            return recordRestoration(point)
+        }
+        for id in restoration.commands { commands[id]?.readback = readback }
+        leaf("restored", [("point", .string(point)), ("readback", JSONValue(readback))])
+        endRestoration(point, note: restoration.cause)
+        guard let id = restoration.resumes else { return }
+        commands[id]?.readback = readback
+        commands[id]?.verified = now.utc
+        move(id, .verify, note: "back in effect")
+    }
+
+    /// Whether `value` is still what the point should be.
+    private func isDestination(_ point: String, _ value: PointValue) -> Bool {
+        guard let home = points[point]?.restoration?.home else { return true }
+        let holder = isStopping || lockouts.covering(point) != nil ? nil : control(point).slots.highest?.occupant
+        return value == (holder?.value ?? home)
+    }
+
+    private mutating func failedAttempt(_ point: String, _ reason: String) {
+        guard var restoration = points[point]?.restoration else { return }
+        restoration.attempts += 1
+        if restoration.attempts >= site.limits.revertAttempts {
+            points[point]?.restoration = restoration
+            return giveUp(point, note: reason)
+        }
+        restoration.next = Deadline(.seconds(1 << min(Int(restoration.attempts), 5)), after: now)
+        points[point]?.restoration = restoration
+    }
+
+    /// An alarm: the commands end here, the attempts go on, slowly.
+    private mutating func giveUp(_ point: String, note: String) {
+        guard var restoration = points[point]?.restoration else { return }
+        for id in restoration.commands where commands[id]?.state == .reverting {
+            move(id, .giveUpRevert, code: .deviceUnhealthy, note: note)
+        }
+        restoration.commands = []
+        restoration.attempts = 0
+        restoration.isAlarm = true
+        restoration.next = Deadline(site.limits.alarmRetry, after: now)
+        points[point]?.restoration = restoration
+        recordRestoration(point)
+    }
+
+    /// The point is where it should be, or in somebody's hands.
+    mutating func endRestoration(_ point: String, note: String) {
+        guard let restoration = points[point]?.restoration else { return }
+        points[point]?.restoration = nil
+        for id in restoration.commands where commands[id]?.state == .reverting { move(id, .finishRevert, note: note) }
+        recordRestoration(point)
+    }
+}

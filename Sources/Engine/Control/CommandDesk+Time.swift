@@ -1,0 +1,168 @@
+import Model
+
+/// What time and the plant do to commands that wait or are in effect.
+extension CommandDesk {
+    /// When something is due next, by ``Moment/uptime``; nil when nothing is.
+    package var nextDeadline: Duration? {
+        var deadlines: [Duration] = []
+        for command in commands.values {
+            let waits = [command.hold?.deadline, command.hold?.escalation].compactMap { $0?.uptime }
+            switch command.state {
+            case .held: deadlines += waits + [expiry(command)]
+            case .approved: deadlines.append(expiry(command))
+            case .verified: deadlines += [command.until?.uptime, supervision(command)].compactMap { $0 }
+            case .preempted: deadlines += [command.until?.uptime].compactMap { $0 }
+            case .indeterminate:
+                let isBusy = control(command.point).busy != nil
+                deadlines += [command.until?.uptime, isBusy ? nil : command.nextReadBack?.uptime].compactMap { $0 }
+            default: break
+            }
+        }
+        for control in points.values where control.busy == nil {
+            if let restoration = control.restoration { deadlines.append(restoration.next.uptime) }
+        }
+        deadlines += outcomes.values.map { now.uptime + max(.zero, $0.horizon - now.utc) }
+        return deadlines.min()
+    }
+
+    private func expiry(_ command: ActiveCommand) -> Duration {
+        now.uptime + max(.zero, command.command.expires - now.utc)
+    }
+
+    /// Staleness comes without an event: what is guarded is looked at each second.
+    private func supervision(_ command: ActiveCommand) -> Duration? {
+        let policy = site.points[command.point]?.policy
+        let isGuarded = !(policy?.interlocks ?? []).isEmpty || site.issuers[command.issuer]?.heartbeat != nil
+        return isGuarded || (brokerLost != nil && command.until != nil) ? now.uptime + .seconds(1) : nil
+    }
+
+    mutating func advance() {
+        for command in active {
+            switch command.state {
+            case .held: wait(command)
+            case .approved where command.command.expires <= now.utc: move(command.id, .expire, code: .expired)
+            case .verified, .preempted: supervise(command)
+            case .indeterminate where command.until?.isDue(at: now) ?? false:
+                undo(command.id, cause: "the lease ended before it was known what the device did")
+            default: break
+            }
+        }
+        collectOutcomes()
+        forget()
+    }
+
+    private mutating func wait(_ command: ActiveCommand) {
+        guard let hold = command.hold else { return }
+        if command.command.expires <= now.utc {
+            move(command.id, .expire, code: .expired)
+        } else if hold.deadline.isDue(at: now) {
+            move(command.id, .expire, code: .approvalTimeout)
+        } else if hold.escalation?.isDue(at: now) ?? false {
+            let others = site.points[command.point]?.policy?.approval?.escalation ?? []
+            commands[command.id]?.hold?.escalation = nil
+            commands[command.id]?.hold?.isEscalated = true
+            commands[command.id]?.hold?.approvers += others.filter { !hold.approvers.contains($0) }
+            output.changed.insert(command.id)
+            leaf("escalated", [("id", .string(command.id.description)), ("to", .texts(others))])
+            announceHold(command.id)
+        }
+    }
+
+    private mutating func supervise(_ command: ActiveCommand) {
+        let issuer = site.issuers[command.issuer]
+        let isMachine = !(issuer?.category.isPerson ?? false)
+        if command.until?.isDue(at: now) ?? false {
+            takeBack(command.id, cause: "lease ended")
+        } else if let limit = issuer?.heartbeat, isMachine, now.uptime - lastSign(of: command) >= limit {
+            takeBack(command.id, cause: "no sign of life of \(command.issuer)")
+        } else if let lost = brokerLost, isMachine, now.uptime - lost >= site.settings.brokerLoss {
+            takeBack(command.id, cause: "the broker is away")
+        } else if command.state == .verified {
+            superviseInterlocks(command)
+        }
+    }
+
+    /// Uptime of the issuer's last sign of life. After a restart it has its whole time again.
+    private func lastSign(of command: ActiveCommand) -> Duration {
+        heard[command.issuer] ?? .zero
+    }
+
+    private mutating func superviseInterlocks(_ command: ActiveCommand) {
+        let conditions = site.points[command.point]?.policy?.interlocks ?? []
+        let results = conditions.map { condition in
+            (condition.text, condition.expression.truth { readings.observed($0, at: now) })
+        }
+        switch results.map(\.1).min() {
+        case .yes, nil: doubts[command.id] = nil
+        case .no:
+            let failed = results.first { $0.1 == .no }?.0 ?? ""
+            takeBack(command.id, cause: "interlock: \(failed)")
+        case .unknown:
+            let since = doubts[command.id] ?? now.uptime
+            doubts[command.id] = since
+            guard now.uptime - since >= grace(conditions) else { return }
+            takeBack(command.id, cause: "interlock unknown: \(results.first { $0.1 == .unknown }?.0 ?? "")")
+        }
+    }
+
+    /// How long the interlocks may be unknown: after a restart slow points need their time to be read.
+    private func grace(_ conditions: [Policy.Condition]) -> Duration {
+        let points = conditions.flatMap(\.expression.points)
+        return max(site.limits.interlockGrace, points.compactMap { site.points[$0]?.staleAfter }.max() ?? .zero)
+    }
+
+    /// Leases go back before the gateway stops; nothing new is taken.
+    mutating func stop() {
+        isStopping = true
+        for command in active {
+            switch command.state {
+            case .held: move(command.id, .cancel, note: "the gateway stops")
+            case .approved: move(command.id, .reject, code: .notReady, note: "the gateway stops")
+            case .verified where command.until != nil, .preempted where command.until != nil:
+                takeBack(command.id, cause: "the gateway stops")
+            default: break
+            }
+        }
+    }
+
+    /// Ids that nobody can use again are no longer remembered.
+    private mutating func forget() {
+        guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
+        lastPrune = now.uptime
+        for (id, done) in finished where done.forget <= now.utc {
+            finished[id] = nil
+            output.record(LedgerRecord(kind: FinishedCommand.recordKind, key: id.description, body: nil))
+        }
+    }
+
+    // MARK: - Readings
+
+    mutating func take(_ samples: [ReadingSample]) {
+        for sample in samples {
+            readings.update(sample, at: now)
+            noticeOverride(sample)
+        }
+        for command in active where command.state == .verified { superviseInterlocks(command) }
+    }
+
+    /// A point in effect that shows another value than was read back has been changed by somebody else: that person has it.
+    private mutating func noticeOverride(_ sample: ReadingSample) {
+        guard let control = points[sample.point], control.busy == nil, control.restoration == nil,
+            let occupant = control.slots.highest?.occupant, let id = occupant.command, let command = commands[id],
+            command.state == .verified, let verified = command.verified, sample.time > verified,
+            let readback = command.readback, sample.value != .null,
+            readings.observed(sample.point, at: now)?.isTrustworthy ?? false,
+            !agree(sample.point, sample.value, readback)
+        else { return }
+        points[sample.point]?.slots.empty(id)
+        move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
+        points[sample.point]?.slots.take(
+            .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))
+        let body = JSONValue.compact([("value", JSONValue(sample.value)), ("since", .stored(now.utc))])
+        output.record(LedgerRecord(kind: Self.overrideKind, key: sample.point, body: body.bytes))
+    }
+}
+
+extension [UInt8] {
+    fileprivate var text: String { String(decoding: self, as: UTF8.self) }
+}

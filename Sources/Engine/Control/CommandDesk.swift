@@ -1,0 +1,130 @@
+package import Model
+
+/// Everything that decides about commands, as one value: events go in, effects come out, time is an argument. The second of
+/// Headgate's two sentences: command → guard → write → verify → outcome.
+///
+/// What must survive is in the commit that stands before every other effect, so that a desk made of the ledger's records
+/// (``init(site:records:at:)``, then ``start(at:)``) goes on where this one was last committed. Whoever runs the effects
+/// drops the desk for the last committed one when a commit fails.
+package struct CommandDesk: Sendable {
+    /// What the desk knows of one writable point.
+    struct PointControl: Sendable {
+        var slots = AuthoritySlots()
+        /// The write or read-back that is out; at most one at a time.
+        var busy: WriteTag?
+        /// Approved commands that wait for their turn, in order of arrival.
+        var waiting: [CommandID] = []
+        var restoration: Restoration?
+        var budget = WriteBudget()
+        var lastReport: SlotReport?
+    }
+
+    package let site: ControlSite
+    var now: Moment
+    var commands: [CommandID: ActiveCommand] = [:]
+    var points: [String: PointControl] = [:]
+    var finished: [CommandID: FinishedCommand] = [:]
+    var lanes = LaneBook()
+    var lockouts = Lockouts()
+    var readings: ReadingTable
+    var outcomes: [CommandID: OutcomePlan] = [:]
+    /// Uptime of the last sign of life of each issuer.
+    var heard: [String: Duration] = [:]
+    var brokerLost: Duration?
+    var readyUntil: UnixTime?
+    /// Since when an interlock of a point in effect cannot be known.
+    var doubts: [CommandID: Duration] = [:]
+    var buckets: [String: TokenBucket] = [:]
+    var junkBucket: TokenBucket
+    var lastPrune: Duration
+    /// Number of the last event.
+    var seq: UInt64 = 0
+    var isStopping = false
+    package internal(set) var figures = DeskFigures()
+    var output = DeskOutput()
+
+    /// A desk without a past.
+    package init(site: ControlSite, at now: Moment) {
+        self.site = site
+        self.now = now
+        readings = ReadingTable(site)
+        junkBucket = TokenBucket(rate: site.limits.junkRate, burst: site.limits.junkBurst, at: now.uptime)
+        lastPrune = now.uptime
+    }
+
+    /// What follows from `event`. Whatever is due by now comes first: no request meets a lease that is over.
+    package mutating func handle(_ event: DeskEvent, at moment: Moment) -> [DeskEffect] {
+        now = moment
+        advance()
+        switch event {
+        case .request(let request): take(request)
+        case .junk(let junk): take(junk)
+        case .decision(let decision): take(decision)
+        case .order(let order): take(order)
+        case .heartbeat(let issuer): heard[issuer] = now.uptime
+        case .readings(let samples): take(samples)
+        case .wrote(let tag, let outcome): wrote(tag, outcome)
+        case .readBack(let tag, let outcome): sawReadBack(tag, outcome)
+        case .broker(let isConnected): brokerLost = isConnected ? nil : brokerLost ?? now.uptime
+        case .readiness(let isGo, let until): readyUntil = isGo ? until : nil
+        case .outcome(let outcome): take(outcome)
+        case .tick: break
+        case .stop: stop()
+        }
+        for point in points.keys.sorted() { settle(point) }
+        return takeEffects()
+    }
+
+    /// Whether nothing is out and nothing is on its way back: the gateway may stop.
+    package var isQuiet: Bool {
+        points.values.allSatisfy { control in
+            control.busy == nil && (control.restoration == nil || control.restoration?.isAlarm == true)
+        }
+    }
+
+    /// Commands that are not finished.
+    package var active: [ActiveCommand] {
+        commands.values.sorted { $0.arrival < $1.arrival }
+    }
+
+    /// Who holds each point that somebody holds or that is not where it should be.
+    package var slotReports: [SlotReport] {
+        points.keys.sorted().map(report)
+    }
+
+    package func lane(issuer: String, point: String) -> Lane? {
+        site.issuers[issuer].map { lanes.lane(of: $0, at: point) }
+    }
+
+    package var lockoutEntries: [Lockouts.Entry] { lockouts.entries }
+
+    var isReady: Bool { readyUntil.map { $0 > now.utc } ?? false }
+
+    func control(_ point: String) -> PointControl { points[point] ?? PointControl() }
+
+    func report(_ point: String) -> SlotReport {
+        let control = control(point)
+        return SlotReport(
+            point: point,
+            entries: control.slots.occupied.map { slot, occupant in
+                SlotReport.Entry(
+                    slot: slot, holder: occupant.holder, command: occupant.command, value: occupant.value,
+                    until: occupant.until?.utc)
+            },
+            lockout: lockouts.covering(point)?.scope.name, restoring: control.restoration?.home,
+            isAlarm: control.restoration?.isAlarm ?? false)
+    }
+}
+
+/// Counters since the start.
+package struct DeskFigures: Hashable, Sendable {
+    package var requests: UInt64 = 0
+    package var duplicates: UInt64 = 0
+    package var junk: UInt64 = 0
+    /// Refused for lack of room, without a record.
+    package var unrecorded: UInt64 = 0
+    package var writes: UInt64 = 0
+    package var outcomesDropped: UInt64 = 0
+    package var states: [CommandState: UInt64] = [:]
+    package var refusals: [RefusalCode: UInt64] = [:]
+}

@@ -1,0 +1,22 @@
+package import Model
+
+/// The way to the devices. Both calls return once the fate of the request is known, or known to be unknown; write and
+/// read-back are one transaction on the bus.
+package protocol SetpointWriter: Sendable {
+    func write(_ write: SetpointWrite) async -> WriteOutcome
+    func readBack(_ write: SetpointWrite) async -> ReadBack
+}
+
+/// The way to those who send commands. Calls only hand over: none of them waits for a broker.
+package protocol ControlUplink: Sendable {
+    func publish(_ message: DeskMessage) async
+    /// The message may be acknowledged (PUBACK): it is journaled and synced, or refused for good.
+    func acknowledge(_ token: DeliveryToken) async
+    /// What became of a decision or an order; nil: done.
+    func answer(_ token: DeliveryToken, refusal: DeskRefusal?) async
+}
+
+/// Gathers the readings that an outcome needs, and builds it. Nil when they cannot be had now: it is asked again.
+package protocol OutcomeSource: Sendable {
+    func outcome(of plan: OutcomePlan) async -> Outcome?
+}

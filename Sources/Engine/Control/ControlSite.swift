@@ -1,0 +1,101 @@
+package import Model
+
+/// A point as the guards see it: what the profile and the site file say about it.
+package struct ControlledPoint: Hashable, Sendable {
+    /// `device/point`.
+    package var id: String
+    package var point: Point
+    /// The policy that covers it; without one it cannot be written.
+    package var policy: Policy?
+
+    package init(id: String, point: Point, policy: Policy?) {
+        self.id = id
+        self.point = point
+        self.policy = policy
+    }
+
+    /// How old its newest reading may be before decisions no longer rest on it.
+    package var staleAfter: Duration { max(point.every * 3, .seconds(5)) }
+
+    /// Whether two values are the same as far as the device can tell them apart.
+    package func agree(_ left: PointValue, _ right: PointValue) -> Bool {
+        guard let first = left.number, let second = right.number else { return left == right }
+        let rawStep = point.encoding.type.isFloat ? 0 : abs(point.encoding.scale.double)
+        let tolerance = max(point.write?.readbackTolerance ?? 0, rawStep / 2, max(abs(first), abs(second)) * 1e-6)
+        return abs(first - second) <= tolerance
+    }
+}
+
+/// Names of bounds that keep the memory of the desk bounded.
+package struct DeskLimits: Hashable, Sendable {
+    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`.
+    package var inWork = 256
+    package var inWorkPerIssuer = 64
+    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`.
+    package var remembered = 20_000
+    package var rememberedPerIssuer = 4000
+    /// Requests of one issuer: a second, and at once. Beyond: refused with `rate_limit`, counted, not recorded.
+    package var requestRate = 10.0
+    package var requestBurst = 40.0
+    /// Answers to what cannot be attributed: a second, and at once. Beyond: only counted.
+    package var junkRate = 5.0
+    package var junkBurst = 20.0
+    /// Commands whose outcome is still awaited. Beyond: no outcome is made, and that is counted.
+    package var outcomes = 256
+    /// Attempts to revert before it is an alarm; after that one each ``alarmRetry``.
+    package var revertAttempts: UInt32 = 5
+    package var alarmRetry: Duration = .seconds(60)
+    /// How long an interlock may be unknown before what it guards is taken back.
+    package var interlockGrace: Duration = .seconds(5)
+
+    package init() {}
+}
+
+/// Everything that the desk knows from files.
+package struct ControlSite: Hashable, Sendable {
+    package var gateway: String
+    package var settings: CommandSettings
+    package var points: [String: ControlledPoint]
+    package var issuers: [String: Issuer]
+    package var limits: DeskLimits
+
+    package init(
+        gateway: String, settings: CommandSettings, points: [ControlledPoint], limits: DeskLimits = DeskLimits()
+    ) {
+        self.gateway = gateway
+        self.settings = settings
+        self.points = Dictionary(points.map { ($0.id, $0) }) { $1 }
+        issuers = Dictionary(settings.issuers.map { ($0.name, $0) }) { $1 }
+        self.limits = limits
+    }
+
+    /// All points of a site, each with the policy whose patterns cover it.
+    package init(_ site: Site) {
+        let points = site.devices.flatMap { device in
+            device.points.map { point in
+                let id = "\(device.id)/\(point.name)"
+                let policy = site.commands.policies.first { policy in
+                    point.write != nil && policy.points.contains { PointPattern.matches($0, id) }
+                }
+                return ControlledPoint(id: id, point: point, policy: policy)
+            }
+        }
+        self.init(gateway: site.gateway.id, settings: site.commands, points: points)
+    }
+
+    /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence.
+    package var watchedPoints: Set<String> {
+        let policies = points.values.filter { $0.policy != nil }
+        var watched = Set(policies.map(\.id)).union(evidencePoints)
+        for condition in policies.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
+            watched.formUnion(condition.expression.points)
+        }
+        return watched
+    }
+
+    /// Ids of the points that commands may name as evidence: of these a short history is kept.
+    package var evidencePoints: Set<String> {
+        let patterns = Set(points.values.flatMap { $0.policy?.evidence?.points ?? [] })
+        return Set(points.keys.filter { id in patterns.contains { PointPattern.matches($0, id) } })
+    }
+}

@@ -1,0 +1,184 @@
+package import Model
+
+/// Names a message that waits for its acknowledgement: what the desk gives back once the message is journaled and synced.
+package typealias DeliveryToken = UInt64
+
+/// Who sent something, as the transport established it.
+package struct Sender: Hashable, Sendable {
+    /// Name of an issuer: the `kid` of a verified signature, the user of the local socket, or, unsigned, what the message
+    /// says itself.
+    package var name: String
+    /// Whether the name is proven.
+    package var isProven: Bool
+
+    package init(name: String, isProven: Bool = true) {
+        self.name = name
+        self.isProven = isProven
+    }
+}
+
+/// Where an MQTT 5 requester wants its answers as well.
+package struct ReplyAddress: Hashable, Sendable {
+    package var topic: String
+    package var correlation: [UInt8]
+
+    package init(topic: String, correlation: [UInt8] = []) {
+        self.topic = topic
+        self.correlation = correlation
+    }
+}
+
+/// A request that was readable.
+package struct IncomingRequest: Hashable, Sendable {
+    package var command: Command
+    /// Of the bytes that were received: the same id with another digest is another command.
+    package var digest: [UInt8]
+    package var sender: Sender
+    /// Delivered because it was retained: nobody means it now.
+    package var isRetained: Bool
+    package var reply: ReplyAddress?
+    package var token: DeliveryToken
+
+    package init(
+        command: Command, digest: [UInt8], sender: Sender, isRetained: Bool = false, reply: ReplyAddress? = nil,
+        token: DeliveryToken = 0
+    ) {
+        self.command = command
+        self.digest = digest
+        self.sender = sender
+        self.isRetained = isRetained
+        self.reply = reply
+        self.token = token
+    }
+}
+
+/// A message that cannot be attributed: not readable, or its signature does not hold.
+package struct IncomingJunk: Hashable, Sendable {
+    /// The point of its topic.
+    package var point: String
+    package var code: RefusalCode
+    package var reply: ReplyAddress?
+    package var token: DeliveryToken
+
+    package init(point: String, code: RefusalCode, reply: ReplyAddress? = nil, token: DeliveryToken = 0) {
+        self.point = point
+        self.code = code
+        self.reply = reply
+        self.token = token
+    }
+}
+
+/// What a person says to a command that waits.
+package struct IncomingDecision: Hashable, Sendable {
+    package var id: CommandID
+    package var isApproval: Bool
+    package var reason: HumanReason?
+    package var note: String?
+    package var sender: Sender
+    package var token: DeliveryToken
+
+    package init(
+        id: CommandID, isApproval: Bool, reason: HumanReason? = nil, note: String? = nil, sender: Sender,
+        token: DeliveryToken = 0
+    ) {
+        self.id = id
+        self.isApproval = isApproval
+        self.reason = reason
+        self.note = note
+        self.sender = sender
+        self.token = token
+    }
+}
+
+/// What a person orders that is no command to a point.
+package struct IncomingOrder: Hashable, Sendable {
+    package enum Order: Hashable, Sendable {
+        case lockout(LockoutScope, isOn: Bool)
+        case lane(issuer: String, point: String, Lane)
+    }
+
+    package var order: Order
+    package var reason: String?
+    package var sender: Sender
+    package var token: DeliveryToken
+
+    package init(_ order: Order, reason: String? = nil, sender: Sender, token: DeliveryToken = 0) {
+        self.order = order
+        self.reason = reason
+        self.sender = sender
+        self.token = token
+    }
+}
+
+/// Names one write to a device, for ever: number 0 is the write of the command's own value, of which there is at most one;
+/// the others take the point back.
+package struct WriteTag: Hashable, Sendable {
+    package var command: CommandID
+    package var number: UInt32
+
+    package init(command: CommandID, number: UInt32 = 0) {
+        self.command = command
+        self.number = number
+    }
+}
+
+/// A value on its way to a device.
+package struct SetpointWrite: Hashable, Sendable {
+    package var tag: WriteTag
+    /// `device/point`.
+    package var point: String
+    package var value: PointValue
+
+    package init(tag: WriteTag, point: String, value: PointValue) {
+        self.tag = tag
+        self.point = point
+        self.value = value
+    }
+}
+
+/// Everything that can happen to the desk.
+package enum DeskEvent: Sendable {
+    case request(IncomingRequest)
+    case junk(IncomingJunk)
+    case decision(IncomingDecision)
+    case order(IncomingOrder)
+    /// Any sign of life of an issuer.
+    case heartbeat(issuer: String)
+    case readings([ReadingSample])
+    case wrote(WriteTag, WriteOutcome)
+    case readBack(WriteTag, ReadBack)
+    case broker(isConnected: Bool)
+    /// What the readiness report says for writing, until when.
+    case readiness(isGo: Bool, until: UnixTime)
+    case outcome(Outcome)
+    /// Time has passed.
+    case tick
+    /// The gateway is about to stop: what is leased goes back first.
+    case stop
+}
+
+/// What the desk wants done. In the order given; nothing after a ``commit(_:leaves:)`` may happen unless it succeeded.
+package enum DeskEffect: Hashable, Sendable {
+    case commit([LedgerRecord], leaves: [[UInt8]])
+    case publish(DeskMessage)
+    case write(SetpointWrite)
+    /// Read the point of a write whose fate is not known.
+    case readBack(SetpointWrite)
+    /// The horizon of a command has passed: gather its readings, build its ``Outcome`` and send it back as an event.
+    case collect(OutcomePlan)
+    /// The message with this token may be acknowledged to the broker.
+    case acknowledge(DeliveryToken)
+    /// What became of a decision or an order; nil: done.
+    case answer(DeliveryToken, refusal: DeskRefusal?)
+}
+
+/// Why a decision or an order was not followed.
+package struct DeskRefusal: Error, Hashable, Sendable {
+    package var code: RefusalCode
+    package var message: String
+
+    package init(code: RefusalCode, message: String) {
+        self.code = code
+        self.message = message
+    }
+}

@@ -1,0 +1,52 @@
+package import Model
+
+/// What is remembered of a finished command until nobody can send it again: enough to answer the same bytes with the same
+/// state, and to tell other bytes apart.
+package struct FinishedCommand: Hashable, Sendable {
+    package static let recordKind = "done"
+
+    package var id: CommandID
+    package var issuer: String
+    package var digest: [UInt8]
+    package var point: String
+    package var state: CommandState
+    package var code: RefusalCode?
+    package var readback: PointValue?
+    /// The same bytes are refused as expired from here on.
+    package var forget: UnixTime
+
+    package var record: LedgerRecord {
+        let document = JSONValue.compact([
+            ("issuer", .string(issuer)), ("digest", .hex(digest)), ("point", .string(point)),
+            ("state", .string(state.rawValue)), ("code", .optional(code?.rawValue)), ("readback", .value(readback)),
+            ("forget", .stored(forget)),
+        ])
+        return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
+    }
+
+    init(
+        id: CommandID, issuer: String, digest: [UInt8], point: String, state: CommandState, code: RefusalCode?,
+        readback: PointValue?, forget: UnixTime
+    ) {
+        self.id = id
+        self.issuer = issuer
+        self.digest = digest
+        self.point = point
+        self.state = state
+        self.code = code
+        self.readback = readback
+        self.forget = forget
+    }
+
+    init(key: String, record: JSONValue) throws(RecordError) {
+        guard let id = CommandID(key) else { throw RecordError("key") }
+        guard let state = record["state"]?.text.flatMap(CommandState.init(rawValue:)) else {
+            throw RecordError("state")
+        }
+        self.init(
+            id: id, issuer: try record.requiredText("issuer"), digest: try record.requiredHex("digest"),
+            point: try record.requiredText("point"), state: state,
+            code: record["code"]?.text.flatMap(RefusalCode.init(rawValue:)), readback: record["readback"]?.pointValue,
+            forget: try record.requiredTime("forget"))
+    }
+}

@@ -1,0 +1,137 @@
+package import Model
+
+/// Everything that the guards of one command look at. They change nothing and ask nobody.
+package struct GuardContext: Sendable {
+    package enum Stage: Sendable {
+        /// The request has just come.
+        case request
+        /// It is about to be written.
+        case execution
+        /// A preempted value is about to come back.
+        case resumption
+    }
+
+    package var stage: Stage
+    package var command: Command
+    /// Nil for a name that the site file does not know.
+    package var issuer: Issuer?
+    package var isSigned: Bool
+    package var gateway: String
+    package var settings: CommandSettings
+    package var point: ControlledPoint?
+    package var lane: Lane
+    package var now: Moment
+    package var readings: ReadingTable
+    package var budget: WriteBudget
+    package var slots: AuthoritySlots
+    package var lockout: Lockouts.Entry?
+    /// Whether the point is on its way to its fallback, or failed to get there.
+    package var isRestoring: Bool
+    package var isReady: Bool
+    package var isStopping: Bool
+    /// Whether the persons that the policy asks for have approved.
+    package var isApproved: Bool
+
+    package init(
+        stage: Stage, command: Command, issuer: Issuer?, isSigned: Bool, gateway: String, settings: CommandSettings,
+        point: ControlledPoint?, lane: Lane, now: Moment, readings: ReadingTable, budget: WriteBudget = WriteBudget(),
+        slots: AuthoritySlots = AuthoritySlots(), lockout: Lockouts.Entry? = nil, isRestoring: Bool = false,
+        isReady: Bool = true, isStopping: Bool = false, isApproved: Bool = false
+    ) {
+        self.stage = stage
+        self.command = command
+        self.issuer = issuer
+        self.isSigned = isSigned
+        self.gateway = gateway
+        self.settings = settings
+        self.point = point
+        self.lane = lane
+        self.now = now
+        self.readings = readings
+        self.budget = budget
+        self.slots = slots
+        self.lockout = lockout
+        self.isRestoring = isRestoring
+        self.isReady = isReady
+        self.isStopping = isStopping
+        self.isApproved = isApproved
+    }
+
+    package var policy: Policy? { point?.policy }
+    package var isPerson: Bool { issuer?.category.isPerson ?? false }
+
+    package var permission: Policy.Permission? {
+        policy?.permissions.first { $0.issuer == issuer?.name }
+    }
+
+    /// How far the command may go: what it asks for, what the policy allows and the lane, the least of them.
+    package var mode: Command.Mode {
+        min(command.mode, permission?.ceiling ?? .shadow, lane.ceiling)
+    }
+
+    package var measured: ObservedReading? {
+        readings.observed(command.point, at: now)
+    }
+
+    /// The value that the point has, where decisions may rest on it.
+    package var trustedValue: PointValue? {
+        measured.flatMap { $0.isTrustworthy ? $0.value : nil }
+    }
+
+    /// Distance from the measured value to the commanded one, where both are numbers.
+    package var step: Double? {
+        guard let from = trustedValue?.number, let to = command.value?.number else { return nil }
+        return abs(to - from)
+    }
+}
+
+/// The guards of a command: each a pure function with a verdict. All of them run, and the worst verdict wins.
+package enum Guards {
+    package typealias Check = @Sendable (GuardContext) -> GuardVerdict
+
+    /// For every action.
+    static let always: [Check] = [address, authority, signature, time]
+    /// For what makes or keeps a point commanded.
+    static let holding: [Check] = [site, lockout, local, interlocks, evidence]
+    /// For what is written.
+    static let writing: [Check] = [
+        format, hours, holder, limits, step, rate, interval, wear, expectation, device, readiness, approval,
+    ]
+
+    /// The verdicts of all guards that apply to the action of the command, and at this stage.
+    package static func verdicts(_ context: GuardContext) -> [GuardVerdict] {
+        checks(context).map { $0(context) }
+    }
+
+    private static func checks(_ context: GuardContext) -> [Check] {
+        switch (context.stage, context.command.action) {
+        case (.resumption, _): [site, lockout, local, interlocks, limits]
+        case (_, .set): always + holding + writing
+        case (_, .renew): always + holding
+        case (_, .release), (_, .cancel): always
+        }
+    }
+
+    static func verdict(
+        _ name: String, _ finding: GuardVerdict.Finding, _ inputs: [(String, JSONValue)] = []
+    ) -> GuardVerdict {
+        GuardVerdict(
+            name: name, finding: finding,
+            inputs: inputs.filter { $0.1 != .null }.map { GuardVerdict.Input($0.0, $0.1) })
+    }
+
+    static func refusing(_ isRefused: Bool, _ code: RefusalCode) -> GuardVerdict.Finding {
+        isRefused ? .refuse(code) : .pass
+    }
+}
+
+extension JSONValue {
+    /// A moment, or null.
+    static func time(_ time: UnixTime?) -> JSONValue { time.map { .string($0.rfc3339) } ?? .null }
+
+    static func seconds(_ duration: Duration?) -> JSONValue { duration.map { .double($0.inSeconds) } ?? .null }
+
+    static func optional(_ number: Double?) -> JSONValue { number.map { .double($0) } ?? .null }
+
+    static func value(_ value: PointValue?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+}

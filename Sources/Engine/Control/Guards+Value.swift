@@ -1,0 +1,165 @@
+package import Model
+
+/// What is asked for: the value against its limits, its history and the plant.
+extension Guards {
+    /// The value is of the kind that the point takes, in the unit of the point.
+    package static func format(_ context: GuardContext) -> GuardVerdict {
+        guard let point = context.point?.point, let value = context.command.value else {
+            return verdict("format", .refuse(.badFormat))
+        }
+        let inputs: [(String, JSONValue)] = [
+            ("value", JSONValue(value)), ("datatype", .string(point.datatype.rawValue)),
+            ("unit", .optional(context.command.unit)), ("unit_of_point", .string(point.unit)),
+        ]
+        guard accepts(point, value) else { return verdict("format", .refuse(.badFormat), inputs) }
+        return verdict("format", refusing(context.command.unit != point.unit, .badUnit), inputs)
+    }
+
+    private static func accepts(_ point: Point, _ value: PointValue) -> Bool {
+        let isNumber =
+            switch value {
+            case .int, .uint, .float, .double, .decimal: value.number?.isFinite ?? false
+            case .null, .bool, .string: false
+            }
+        switch point.datatype {
+        case .bool: return value == .bool(true) || value == .bool(false)
+        case .string: return if case .string = value { true } else { false }
+        case .int16, .uint16, .int32, .uint32, .int64, .uint64:
+            guard isNumber, let number = value.number, number.rounded() == number else { return false }
+            let codes = point.enumeration.map(\.code)
+            return codes.isEmpty || codes.contains { Double($0) == number }
+        case .float32, .float64: return isNumber
+        }
+    }
+
+    /// Writing is allowed at this hour.
+    package static func hours(_ context: GuardContext) -> GuardVerdict {
+        let windows = context.policy?.hours ?? []
+        let isClosed = !windows.isEmpty && !windows.contains { $0.contains(context.now.utc) }
+        return verdict("hours", refusing(isClosed, .modeBlocked), [("now", .time(context.now.utc))])
+    }
+
+    /// Within what the policy and the device allow.
+    package static func limits(_ context: GuardContext) -> GuardVerdict {
+        let rule = context.point?.point.write
+        let low = [context.policy?.low, rule?.low].compactMap { $0 }.max()
+        let high = [context.policy?.high, rule?.high].compactMap { $0 }.min()
+        guard low != nil || high != nil || rule?.step != nil else { return verdict("limits", .pass) }
+        let inputs: [(String, JSONValue)] = [
+            ("value", .value(context.command.value)), ("min", .optional(low)), ("max", .optional(high)),
+            ("granularity", .optional(rule?.step)),
+        ]
+        guard let number = context.command.value?.number, number >= low ?? number, number <= high ?? number else {
+            return verdict("limits", .refuse(.outOfLimits), inputs)
+        }
+        guard let grain = rule?.step, grain > 0 else { return verdict("limits", .pass, inputs) }
+        let steps = (number - (rule?.low ?? 0)) / grain
+        return verdict("limits", refusing(abs(steps - steps.rounded()) > 1e-6, .outOfLimits), inputs)
+    }
+
+    /// Not too far from the measured value, whatever was commanded before.
+    package static func step(_ context: GuardContext) -> GuardVerdict {
+        guard let limit = context.policy?.step else { return verdict("step", .pass) }
+        let inputs: [(String, JSONValue)] = [
+            ("measured", .value(context.trustedValue)), ("step", .optional(context.step)), ("max_step", .double(limit)),
+        ]
+        guard let step = context.step else { return verdict("step", .refuse(unmeasured(context)), inputs) }
+        return verdict("step", refusing(step > limit * (1 + 1e-9), .stepLimit), inputs)
+    }
+
+    // MARK: - How often
+
+    package static func rate(_ context: GuardContext) -> GuardVerdict {
+        counted("rate", context, within: .seconds(3600), limit: context.policy?.perHour, .rateLimit)
+    }
+
+    package static func wear(_ context: GuardContext) -> GuardVerdict {
+        counted("per_day", context, within: .seconds(86_400), limit: context.policy?.perDay, .budget)
+    }
+
+    private static func counted(
+        _ name: String, _ context: GuardContext, within window: Duration, limit: Int?, _ code: RefusalCode
+    ) -> GuardVerdict {
+        guard let limit else { return verdict(name, .pass) }
+        let count = context.budget.count(since: context.now.utc - window, isPerson: context.isPerson)
+        return verdict(
+            name, refusing(count >= limit, code), [("writes", .integer(count)), ("limit", .integer(limit))])
+    }
+
+    package static func interval(_ context: GuardContext) -> GuardVerdict {
+        guard let interval = context.policy?.minInterval else { return verdict("min_interval", .pass) }
+        let last = context.budget.last(isPerson: context.isPerson)
+        let isSoon = last.map { context.now.utc < $0 + interval } ?? false
+        return verdict(
+            "min_interval", refusing(isSoon, .minInterval),
+            [("last_write", .time(last)), ("min_interval_s", .seconds(interval))])
+    }
+
+    // MARK: - The plant
+
+    /// Every interlock is known to hold.
+    package static func interlocks(_ context: GuardContext) -> GuardVerdict {
+        let results = (context.policy?.interlocks ?? []).map { condition in
+            (condition.text, condition.expression.truth { context.readings.observed($0, at: context.now) })
+        }
+        let finding: GuardVerdict.Finding =
+            switch results.map(\.1).min() {
+            case .no: .refuse(.interlock)
+            case .unknown: .refuse(.interlockUnknown)
+            case .yes, nil: .pass
+            }
+        return verdict("interlocks", finding, results.map { ($0.0, .string($0.1.name)) })
+    }
+
+    /// What a machine gives as its evidence are readings that we published, recent enough and good enough.
+    package static func evidence(_ context: GuardContext) -> GuardVerdict {
+        guard let rule = context.policy?.evidence, !context.isPerson else { return verdict("evidence", .pass) }
+        let relevant = context.command.evidence.filter { item in
+            rule.points.contains { PointPattern.matches($0, item.point) }
+        }
+        var inputs: [(String, JSONValue)] = [("needed", .integer(rule.count)), ("max_age_s", .seconds(rule.maxAge))]
+        var finding: GuardVerdict.Finding = refusing(relevant.count < rule.count, .evidenceStale)
+        for item in relevant {
+            let sample = context.readings.sample(item)
+            let age = sample.map { context.now.utc - $0.time }
+            inputs.append((item.point, .seconds(age)))
+            finding = max(finding, refusing(age.map { $0 > rule.maxAge } ?? true, .evidenceStale))
+            guard let sample else { continue }
+            let isSame = item.value == nil || item.value?.number == sample.value.number
+            finding = max(finding, refusing(sample.reasons.quality > rule.quality || !isSame, .evidenceBad))
+        }
+        return verdict("evidence", finding, inputs)
+    }
+
+    /// The point is what the sender believes it to be.
+    package static func expectation(_ context: GuardContext) -> GuardVerdict {
+        guard let expect = context.command.expect else { return verdict("expect", .pass) }
+        let inputs: [(String, JSONValue)] = [
+            ("expected", JSONValue(expect.value)), ("tolerance", .double(expect.tolerance)),
+            ("measured", .value(context.trustedValue)),
+        ]
+        guard let measured = context.trustedValue else { return verdict("expect", .refuse(.expectMismatch), inputs) }
+        let agrees: Bool
+        if let left = measured.number, let right = expect.value.number {
+            agrees = abs(left - right) <= expect.tolerance + max(abs(left), abs(right)) * 1e-6
+        } else {
+            agrees = measured == expect.value
+        }
+        return verdict("expect", refusing(!agrees, .expectMismatch), inputs)
+    }
+
+    /// The device answers, and is the one that it should be.
+    package static func device(_ context: GuardContext) -> GuardVerdict {
+        let reading = context.measured
+        let inputs: [(String, JSONValue)] = [
+            ("value", .value(reading?.value)), ("age_s", .seconds(reading?.age)),
+            ("quality", .optional(reading?.quality.name)), ("stale", .bool(reading?.isStale ?? true)),
+        ]
+        return verdict("device", refusing(context.trustedValue == nil, unmeasured(context)), inputs)
+    }
+
+    /// Why there is no value to rest on.
+    private static func unmeasured(_ context: GuardContext) -> RefusalCode {
+        context.measured?.reasons.contains(.configSuspect) ?? false ? .wrongDevice : .deviceUnhealthy
+    }
+}

@@ -1,0 +1,74 @@
+package import Model
+
+/// One reading as the desk gets it. Samples must come before the deadband filters them: silence means that the device is
+/// silent.
+package struct ReadingSample: Hashable, Sendable {
+    package var point: String
+    package var epoch: UInt32
+    package var number: UInt64
+    package var time: UnixTime
+    package var value: PointValue
+    package var reasons: QualityReasons
+
+    package init(
+        point: String, epoch: UInt32, number: UInt64, time: UnixTime, value: PointValue, reasons: QualityReasons = []
+    ) {
+        self.point = point
+        self.epoch = epoch
+        self.number = number
+        self.time = time
+        self.value = value
+        self.reasons = reasons
+    }
+}
+
+/// The newest readings of the watched points, and a short history of those that serve as evidence.
+package struct ReadingTable: Sendable {
+    /// Readings remembered of an evidence point.
+    package static let historyLimit = 64
+
+    private struct Entry {
+        var latest: ReadingSample
+        /// Uptime at which the newest reading, and the newest with a value, were true.
+        var taken: Duration
+        var lastValue: Duration?
+        var history: [ReadingSample] = []
+    }
+
+    private var entries: [String: Entry] = [:]
+    private let staleAfter: [String: Duration]
+    private let withHistory: Set<String>
+
+    package init(_ site: ControlSite) {
+        let watched = site.watchedPoints
+        staleAfter = site.points.filter { watched.contains($0.key) }.mapValues(\.staleAfter)
+        withHistory = site.evidencePoints
+    }
+
+    /// Takes a reading of a watched point; others are of no use here and are dropped.
+    package mutating func update(_ sample: ReadingSample, at now: Moment) {
+        guard staleAfter[sample.point] != nil else { return }
+        let taken = now.uptime - max(.zero, now.utc - sample.time)
+        var entry = entries[sample.point] ?? Entry(latest: sample, taken: taken)
+        entry.latest = sample
+        entry.taken = taken
+        if sample.value != .null { entry.lastValue = taken }
+        if withHistory.contains(sample.point) {
+            entry.history.append(sample)
+            if entry.history.count > Self.historyLimit { entry.history.removeFirst() }
+        }
+        entries[sample.point] = entry
+    }
+
+    package func observed(_ point: String, at now: Moment) -> ObservedReading? {
+        guard let entry = entries[point], let limit = staleAfter[point] else { return nil }
+        return ObservedReading(
+            value: entry.latest.value, reasons: entry.latest.reasons, age: entry.lastValue.map { now.uptime - $0 },
+            isStale: now.uptime - entry.taken > limit)
+    }
+
+    /// The reading that a piece of evidence names; nil when it is not known or too long ago.
+    package func sample(_ evidence: Command.Evidence) -> ReadingSample? {
+        entries[evidence.point]?.history.last { $0.epoch == evidence.epoch && $0.number == evidence.number }
+    }
+}

@@ -1,0 +1,59 @@
+import Model
+
+/// A record of the ledger that cannot be read: the member that is wrong.
+struct RecordError: Error, Hashable {
+    var member: String
+
+    init(_ member: String) {
+        self.member = member
+    }
+}
+
+extension JSONValue {
+    /// A moment to the microsecond, as records keep it; null for nil.
+    static func stored(_ time: UnixTime?) -> JSONValue { time.map { .integer($0.microseconds) } ?? .null }
+
+    static func texts(_ texts: [String]) -> JSONValue {
+        texts.isEmpty ? .null : .array(texts.map { .string($0) })
+    }
+
+    static func hex(_ bytes: [UInt8]) -> JSONValue {
+        let digits = Array("0123456789abcdef".utf8)
+        return .string(
+            String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self))
+    }
+
+    func time(_ key: String) -> UnixTime? {
+        self[key]?.integer.map { UnixTime(microseconds: $0) }
+    }
+
+    func requiredText(_ key: String) throws(RecordError) -> String {
+        guard let text = self[key]?.text else { throw RecordError(key) }
+        return text
+    }
+
+    func requiredTime(_ key: String) throws(RecordError) -> UnixTime {
+        guard let time = time(key) else { throw RecordError(key) }
+        return time
+    }
+
+    func requiredCount(_ key: String) throws(RecordError) -> UInt64 {
+        guard let count = self[key]?.integer.flatMap(UInt64.init(exactly:)) else { throw RecordError(key) }
+        return count
+    }
+
+    func requiredHex(_ key: String) throws(RecordError) -> [UInt8] {
+        let digits = try requiredText(key).compactMap(\.hexDigitValue)
+        guard digits.count % 2 == 0 else { throw RecordError(key) }
+        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}
+
+extension JSONValue {
+    /// Reads the body of a record.
+    init(body record: LedgerRecord) throws(LedgerError) {
+        do { self = try JSONValue(parsing: record.body ?? []) } catch {
+            throw .unusable("the record \(record.kind) \(record.key) is damaged (\(error)); restore the ledger")
+        }
+    }
+}
