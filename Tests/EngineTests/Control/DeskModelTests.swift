@@ -7,7 +7,7 @@ import Testing
 /// governed commands are looked at after each step.
 @Suite struct DeskModelTests {
     /// Seeds that once failed: always run again.
-    static let failedBefore: [UInt64] = [1042]
+    static let failedBefore: [UInt64] = [1042, 2007, 2026, 2036, 2039]
     static let seeds = failedBefore + Array(2000..<2052)
     static let steps = 2000
 
@@ -78,8 +78,12 @@ struct DeskWorld {
         case 54..<58: try order()
         case 58..<90: try deliver()
         case 90..<92: try crash()
-        case 92..<93: device.reboot()
-        case 93..<95: device.isRunning.toggle()
+        case 92..<93:
+            device.reboot()
+            try handle(.tick)
+        case 93..<95:
+            device.isRunning.toggle()
+            try handle(.tick)
         case 95..<96: try handle(.broker(isConnected: chance(70)))
         default: try handle(.tick)
         }
@@ -270,7 +274,9 @@ struct DeskWorld {
             while !pending.isEmpty { try deliver() }
             check()
         }
-        for command in desk.active where command.until != nil || command.state != .verified {
+        // Only persons hold a point without an end.
+        for command in desk.active
+        where command.until != nil || (command.state != .verified && command.state != .preempted) {
             faults.append("\(command.id) is still \(command.state) after everything is over")
         }
         for report in desk.slotReports where report.entries.isEmpty && report.point == "chiller1/a" {
