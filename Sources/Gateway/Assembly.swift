@@ -29,6 +29,7 @@ actor Assembly {
     private let loops: any EventLoopGroup
     private let logger: Logger
     let board = StatusBoard()
+    let tap = ReadingTap()
     private var rates = Rates()
     private var connections: [String: RunningConnection] = [:]
     private var publishers: [String: RunningPublisher] = [:]
@@ -72,7 +73,7 @@ actor Assembly {
         }
         let poller = Poller(
             connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
-            journal: journal, clock: clock, board: board, phase: phase.truncatingRemainder(dividingBy: 1))
+            journal: journal, clock: clock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, task: Task { await poller.run() }, devices: devices)
         logger.notice(
@@ -234,12 +235,25 @@ actor Assembly {
 
     var publisherNames: [String] { publishers.keys.sorted() }
 
+    /// Writes a point through its connection and confirms it, see ``Poller/write(_:point:value:)``.
+    func write(_ device: String, point: String, value: PointValue) async -> WriteOutcome {
+        guard let poller = poller(of: device) else { return .notSent("no device '\(device)' is polled") }
+        return await poller.write(device, point: point, value: value)
+    }
+
+    /// Reads where writes of a point are confirmed, see ``Poller/readBack(_:point:)``.
+    func readBack(_ device: String, point: String) async -> ReadBack {
+        guard let poller = poller(of: device) else { return .unreachable("no device '\(device)' is polled") }
+        return await poller.readBack(device, point: point)
+    }
+
+    private func poller(of device: String) -> Poller? {
+        connections.values.first { $0.devices.contains { $0.id == device } }?.poller
+    }
+
     /// Reads a device now, through its connection; nil when there is no such device.
     func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
-        guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else {
-            return nil
-        }
-        return await running.poller.readNow(device)
+        await poller(of: device)?.readNow(device)
     }
 }
 
