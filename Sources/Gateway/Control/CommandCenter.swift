@@ -53,7 +53,7 @@ final class CommandCenter: Sendable {
         for issuer in issuers {
             switch issuer.key {
             case .ed25519(let bytes): keys[issuer.name] = try IssuerKey(publicKey: bytes)
-            case .hmacFile(let path): keys[issuer.name] = try KeyFiles.read(path).verifying
+            case .hmacFile(let path): keys[issuer.name] = try KeyFiles.secret(path)
             case .none: continue
             }
         }
