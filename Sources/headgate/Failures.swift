@@ -20,3 +20,9 @@ func orComplain(_ body: () throws -> Void) throws {
         throw ExitCode(1)
     }
 }
+
+/// A reason that is recorded for ever says something.
+func checkReason(_ reason: String?) throws {
+    guard let reason, reason.allSatisfy(\.isWhitespace) else { return }
+    throw ValidationError("--reason is empty")
+}

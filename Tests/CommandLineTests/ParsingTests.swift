@@ -67,7 +67,8 @@ import Testing
         ["command", "set", "a/b", "7", "--as", "a b"], ["command", "show", "17"],
         ["command", "deny", id], ["command", "deny", id, "--reason", "because"],
         ["command", "lane", "opt", "a/b", "turbo", "--reason", "x"], ["command", "lane", "opt", "a/b", "shadow"],
-        ["lockout", "on"], ["lockout", "on", "--scope", "a/*", "--reason", "x"],
+        ["lockout", "on"], ["lockout", "on", "--reason", " "], ["command", "set", "a/b", "7", "--reason", ""],
+        ["lockout", "on", "--scope", "a/*", "--reason", "x"],
         ["command", "export", "--from", "yesterday"],
     ])
     func wrongUsageIs64(words: [String]) {

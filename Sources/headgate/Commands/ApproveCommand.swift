@@ -7,7 +7,7 @@ struct ApproveCommand: ParsableCommand {
         commandName: "approve",
         abstract: "Let a command go on that waits for a person.",
         discussion: """
-            All guards run again before anything is written. Nobody approves what was asked for in the own name; a policy may ask
+            All guards run again before anything is written. Nobody approves what was asked for in the own name; a policy may ask \
             for two persons. headgate command list shows what waits and who may decide.
             Exit code 0 when the gateway took the decision, 1 when it refuses or no gateway runs.
             """)

@@ -6,7 +6,7 @@ struct CommandCommand: ParsableCommand {
         commandName: "command",
         abstract: "Command a point, decide about what others ask for, see who holds what.",
         discussion: """
-            Everything goes through the running gateway, under the same guards as a request that comes over MQTT, and is recorded
+            Everything goes through the running gateway, under the same guards as a request that comes over MQTT, and is recorded \
             with your name and your reason. You act in the name of an issuer of the site file: --as NAME, or your user name.
             """,
         subcommands: [

@@ -7,7 +7,7 @@ struct DenyCommand: ParsableCommand {
         commandName: "deny",
         abstract: "Refuse a command that waits for a person.",
         discussion: """
-            The reason is what the sender learns from: pick the one that fits best, and say more with --note.
+            The reason is what the sender learns from: pick the one that fits best, and say more with --note. \
             Exit code 0 when the gateway took the decision, 1 when it refuses or no gateway runs.
             """)
 

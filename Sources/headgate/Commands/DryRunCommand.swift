@@ -7,7 +7,7 @@ struct DryRunCommand: ParsableCommand {
         commandName: "dry-run",
         abstract: "Ask every guard what it would say, with what it looks at; write and record nothing.",
         discussion: """
-            Takes the same arguments as set. All guards answer, also behind the first one that refuses.
+            Takes the same arguments as set. All guards answer, also behind the first one that refuses. \
             Exit code 0 when the command would be executed, shadowed or held, 1 when it would be rejected or no gateway runs.
             """)
 

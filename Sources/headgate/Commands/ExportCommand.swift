@@ -8,13 +8,14 @@ struct ExportCommand: ParsableCommand {
         discussion: """
             For whoever trains or judges a model. Works on the file, also while a gateway runs.
 
-            jsonl: one document a command, {"schema":"command_row/1","id","point","issuer","signed"} with
-              state           when it was received, the evidence it named, every guard with what it looked at
+            jsonl: one document a command, {"schema":"command_row/1",…}, with
+              state           when it came, its evidence, what every guard looked at
               recommendation  the request as it was sent (command/1)
-              decision        the first verdict: by whom, why, after how many seconds
-              action          what was written, read back and verified, and where the command stands since when
-              outcome         the means before and after, expected against observed, and whether the row is usable for training
-            Parts that have not happened are left out. csv: the same flat, a line for each expected change.
+              decision        the first verdict: by whom, why, after how long
+              action          what was written and read back, how it stands now
+              outcome         expected against observed, usable for training?
+            Parts that have not happened are left out.
+            csv: the same flat, a line for each expected change.
 
             Exit code 1 when there is no ledger, or entries cannot be read (the rest is printed).
             """)

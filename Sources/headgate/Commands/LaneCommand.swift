@@ -7,12 +7,12 @@ struct LaneCommand: ParsableCommand {
         commandName: "lane",
         abstract: "Trust a machine with a point more, or less.",
         discussion: """
-            shadow      every request is judged and recorded, nothing is written
+            shadow      every request is judged and recorded, none is written
             advise      a person approves each
-            supervised  writes inside of the policy's narrow envelope, larger steps wait for a person
+            supervised  writes small steps; larger ones wait for a person
             autonomous  writes whatever the policy allows
 
-            Up goes one step at a time, and only when the point is ready; down goes any way, also by itself after a write that was
+            Up goes one step at a time, and only when the point is ready; down goes any way, also by itself after a write that was \
             refused or cannot be verified. Each change is recorded with your name and reason.
             Exit code 0 when it is changed, 1 when the gateway refuses or no gateway runs.
             """)
@@ -31,6 +31,8 @@ struct LaneCommand: ParsableCommand {
 
     @OptionGroup var person: PersonOption
     @OptionGroup var state: StateOption
+
+    func validate() throws { try checkReason(reason) }
 
     func run() throws {
         let folder = try state.folder().path

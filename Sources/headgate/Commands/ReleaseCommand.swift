@@ -7,8 +7,8 @@ struct ReleaseCommand: ParsableCommand {
         commandName: "release",
         abstract: "Give a point back before its lease ends.",
         discussion: """
-            A person releases whoever holds the point with the same or less authority, also a change that somebody made at the
-            device itself. The point goes to whoever is next, or to its fallback; headgate command list shows it on its way.
+            A person releases whoever holds the point with the same or less authority, also a change that somebody made at the \
+            device itself. The point goes to whoever is next, or to its fallback; headgate command list shows it on its way. \
             Exit code 0 when the gateway takes it back, 1 when it refuses or no gateway runs.
             """)
 
@@ -23,6 +23,8 @@ struct ReleaseCommand: ParsableCommand {
 
     @Flag(help: "Print one JSON document.")
     var json = false
+
+    func validate() throws { try checkReason(reason) }
 
     func run() throws {
         let draft = CommandDraft(target: target, action: .release, reason: reason)

@@ -7,13 +7,13 @@ struct SetCommand: ParsableCommand {
         commandName: "set",
         abstract: "Write a value to a point, verify it, and hold it for a while.",
         discussion: """
-            Waits up to 15 seconds for the read-back and prints every step. When the lease ends, or you release it, the point goes
+            Waits up to 15 seconds for the read-back and prints every step. When the lease ends, or you release it, the point goes \
             to its fallback.
 
               headgate command set chiller1/chw_setpoint 7.5 --for 30m --reason "low load"
               headgate command set --as alice pump1/offset -- -2.5
 
-            Exit code 0 when the value is verified, shadowed, or held until a person approves; 1 when it is refused or failed, with
+            Exit code 0 when the value is verified, shadowed, or held until a person approves; 1 when it is refused or failed, with \
             code and reason, or when no gateway runs.
             """)
 

@@ -40,6 +40,7 @@ struct SetpointOptions: ParsableArguments {
     func validate() throws {
         guard tolerance >= 0, tolerance.isFinite else { throw ValidationError("--tolerance must be 0 or more") }
         if tolerance > 0, expect == nil { throw ValidationError("--tolerance is for --expect") }
+        try checkReason(reason)
     }
 
     var draft: CommandDraft {

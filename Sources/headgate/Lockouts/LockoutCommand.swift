@@ -9,8 +9,8 @@ struct LockoutCommand: ParsableCommand {
         commandName: "lockout",
         abstract: "The kill switch: stop all commands, of the site, a device or a point.",
         discussion: """
-            A lockout refuses every command, takes back what is held, and stays until somebody turns it off. A file named lockout
-            in the state folder does the same for the whole site without network and gateway: touch STATE/lockout.
+            A lockout refuses every command, takes back what is held, and stays until somebody turns it off. A file named lockout \
+            in the state folder does the same for the whole site without network and gateway: touch STATE/lockout. \
             This is not a safety function; safety stays in the plant's safety system.
             """,
         subcommands: [LockoutOnCommand.self, LockoutOffCommand.self, LockoutStatusCommand.self])
@@ -23,13 +23,13 @@ struct LockoutPlace: ParsableArguments {
     @Option(help: "State folder, when there is no site file to name it.")
     var state: String?
 
-    /// A kill switch must not wait until somebody has corrected the site file: what it says of the folder is enough.
+    /// A kill switch has no time for a site file with errors: it is told how to do without.
     func folder() throws -> String {
         if let state { return state }
         let loaded = site.loaded()
         if let site = loaded.value { return site.gateway.stateFolder }
         Console.complain(loaded.problems)
-        Console.talk("headgate: the site file does not tell the state folder; give it with --state")
+        Console.talk("headgate: the site file has errors; name the state folder with --state")
         throw ExitCode(1)
     }
 }

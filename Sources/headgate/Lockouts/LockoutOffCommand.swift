@@ -7,8 +7,8 @@ struct LockoutOffCommand: ParsableCommand {
         commandName: "off",
         abstract: "Let commands go on.",
         discussion: """
-            Only a person that the site file names may do so. Off for the site also removes the file lockout of the state folder,
-            and does only that when no gateway runs: a lockout that a gateway has recorded stays until it runs and is asked.
+            Only a person that the site file names may do so. Off for the site also removes the file lockout of the state folder, \
+            and does only that when no gateway runs: a lockout that a gateway has recorded stays until it runs and is asked. \
             Nothing that was taken back comes back by itself.
             Exit code 0 when it is off, 1 when not.
             """)
@@ -22,19 +22,28 @@ struct LockoutOffCommand: ParsableCommand {
     @OptionGroup var person: PersonOption
     @OptionGroup var place: LockoutPlace
 
+    func validate() throws { try checkReason(reason) }
+
     func run() throws {
         let folder = try place.folder()
         try orComplain {
             do {
-                // The gateway decides who may: only then the file goes.
-                let order = DeskOrder.lockout(scope, isOn: false, reason: reason)
-                try DeskClient(stateFolder: folder).give(order, as: person.resolved())
-                if scope == .site { _ = try LockoutFile(stateFolder: folder).remove() }
+                try turnOff(folder)
                 Console.talk("no lockout any more: \(scope.name)")
             } catch DeskProblem.noGateway where scope == .site {
                 try removeFile(folder)
             }
         }
+    }
+
+    private func turnOff(_ folder: String) throws {
+        let client = DeskClient(stateFolder: folder)
+        let order = DeskOrder.lockout(scope, isOn: false, reason: reason)
+        // The gateway decides who may: only then the file goes.
+        try client.give(order, as: person.resolved())
+        guard scope == .site, try LockoutFile(stateFolder: folder).remove() else { return }
+        // It may have looked at the file in between.
+        try client.give(order, as: person.resolved())
     }
 
     private func removeFile(_ folder: String) throws {

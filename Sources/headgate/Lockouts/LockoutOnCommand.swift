@@ -7,8 +7,8 @@ struct LockoutOnCommand: ParsableCommand {
         commandName: "on",
         abstract: "Stop all commands now.",
         discussion: """
-            Where no gateway takes the order (none runs, it does not answer, or it does not know you) a lockout of the site is
-            made as a file in the state folder, which a gateway that runs or starts there obeys: for that you only need the right
+            Where no gateway takes the order (none runs, it does not answer, or it does not know you) a lockout of the site is \
+            made as a file in the state folder, which a gateway that runs or starts there obeys: for that you only need the right \
             to write the folder.
             Exit code 0 when the lockout is on, 1 when not.
             """)
@@ -21,6 +21,8 @@ struct LockoutOnCommand: ParsableCommand {
 
     @OptionGroup var person: PersonOption
     @OptionGroup var place: LockoutPlace
+
+    func validate() throws { try checkReason(reason) }
 
     func run() throws {
         let folder = try place.folder()

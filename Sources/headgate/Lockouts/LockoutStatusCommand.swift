@@ -7,7 +7,7 @@ struct LockoutStatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "Which lockouts are on, since when, by whom and why.",
         discussion: """
-            Where no gateway runs only the file lockout of the state folder is looked at. Exit code 0 also when one is on, 1 when
+            Where no gateway runs only the file lockout of the state folder is looked at. Exit code 0 also when one is on, 1 when \
             the gateway does not answer.
             """)
 
