@@ -58,9 +58,9 @@ import Testing
         #expect(
             report.text == """
                 \(Self.id)  c/s
-                TIME                      STATE     CODE           ACTOR  VALUE  READ BACK  NOTE
-                2026-11-20T23:40:00.000Z  received                        14
-                2026-11-20T23:40:00.001Z  rejected  out_of_limits         14
+                TIME                      STEP      CODE           WHO  VALUE  READ BACK  NOTE
+                2026-11-20T23:40:00.000Z  received                      14
+                2026-11-20T23:40:00.001Z  rejected  out_of_limits       14
                 """)
         #expect(
             report.verdict == """
@@ -68,6 +68,35 @@ import Testing
                   limits refuses, out_of_limits: value=14 max=12
                 """)
         #expect(try JSONValue(parsing: report.json)["events"] == events)
+    }
+
+    @Test func theAuditLogTellsTheWholeStoryAndLeavesOthersOut() throws {
+        let id = Self.id
+        let entries = try json(
+            #"""
+            [{"schema":"audit/1","kind":"command","issuer":"opt","request":{},
+              "event":{"id":"\#(id)","point":"c/s","state":"received","time":"T1","value":7.5}},
+             {"kind":"command","from":"received","issuer":"opt","event":{"id":"\#(id)","point":"c/s","state":"held","time":"T2"}},
+             {"kind":"command","from":"held","event":{"id":"another","state":"superseded","time":"T3","note":"by \#(id)"}},
+             {"kind":"decision","id":"\#(id)","by":"alice","verdict":"deny","reason":"comfort","note":"too warm","time":"T4"},
+             {"kind":"command","from":"held","event":{"id":"\#(id)","point":"c/s","state":"denied","code":"approval_denied",
+              "time":"T4","actor":"alice","note":"comfort"}},
+             {"kind":"outcome","time":"T5","outcome":{"id":"\#(id)","objections":["not_in_effect"],"measures":[
+              {"point":"c/p","unit":"kW","expected":-6,"observed":-5.5}]}}]
+            """#)
+        let report = CommandReport(id: id, events: entries.elements)
+        #expect(report.state == .denied)
+        #expect(report.verdict == "denied, approval_denied: a person denied it (comfort)")
+        #expect(
+            report.text == """
+                \(id)  c/s
+                TIME  STEP            CODE             WHO    VALUE  READ BACK  NOTE
+                T1    received                         opt    7.5
+                T2    held
+                T4    decision: deny                   alice                    comfort, too warm
+                T4    denied          approval_denied  alice                    comfort
+                T5    outcome                                                   c/p: -5.5 kW, expected -6; not usable: not_in_effect
+                """)
     }
 
     @Test(arguments: CommandState.allCases)

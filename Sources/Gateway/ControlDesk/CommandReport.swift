@@ -1,18 +1,22 @@
 package import Model
 
-/// What became of a command: its events in their order.
+/// What became of a command: its events, or what the audit log has of it, in their order.
 package struct CommandReport: Sendable {
     package let id: CommandID
-    /// `event/1`, oldest first.
+    /// `event/1` as it happens, `audit/1` afterwards; oldest first.
     package let events: [JSONValue]
+    private let steps: [CommandStepLine]
 
     package init(id: CommandID, events: [JSONValue]) {
         self.id = id
         self.events = events
+        steps = events.compactMap { CommandStepLine($0, of: id) }
     }
 
     /// Nil when nothing was heard of it.
-    package var state: CommandState? { events.last?["state"]?.text.flatMap(CommandState.init(rawValue:)) }
+    package var state: CommandState? { last?["state"]?.text.flatMap(CommandState.init(rawValue:)) }
+
+    private var last: JSONValue? { steps.last { $0.event != nil }?.event }
 
     /// Whether the command got where such a command can get: verified, shadowed, or waiting for a person. One that writes
     /// nothing itself ends as approved.
@@ -28,7 +32,7 @@ package struct CommandReport: Sendable {
 
     /// How it stands, in one or more lines: the state, and why not further.
     package var verdict: String {
-        guard let last = events.last, let state else { return "nothing was heard of \(id) yet" }
+        guard let last, let state else { return "nothing was heard of \(id) yet" }
         guard let code = last["code"]?.text else { return ending(state, last) }
         let sentence = RefusalCode(rawValue: code)?.sentence ?? "see the documentation of this version"
         let note = last["note"].map { " (\(TextTable.safe($0.shown)))" } ?? ""
@@ -53,16 +57,10 @@ package struct CommandReport: Sendable {
 
     /// The events as a table, for people.
     package var text: String {
-        var table = TextTable(["TIME", "STATE", "CODE", "ACTOR", "VALUE", "READ BACK", "NOTE"])
-        for event in events {
-            table.add(["time", "state", "code", "actor", "value", "readback", "note"].map { event.shown($0) })
-        }
-        return ([heading] + table.lines).joined(separator: "\n")
-    }
-
-    private var heading: String {
-        let point = events.first.map { TextTable.safe($0.shown("point")) } ?? ""
-        return "\(id)  \(point)"
+        var table = TextTable(["TIME", "STEP", "CODE", "WHO", "VALUE", "READ BACK", "NOTE"])
+        for step in steps { table.add(step.cells) }
+        let point = last.map { TextTable.safe($0.shown("point")) } ?? ""
+        return (["\(id)  \(point)"] + table.lines).joined(separator: "\n")
     }
 
     /// `{"id":…,"events":[…]}`

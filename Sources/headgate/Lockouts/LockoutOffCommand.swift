@@ -37,13 +37,10 @@ struct LockoutOffCommand: ParsableCommand {
     }
 
     private func turnOff(_ folder: String) throws {
-        let client = DeskClient(stateFolder: folder)
         let order = DeskOrder.lockout(scope, isOn: false, reason: reason)
         // The gateway decides who may: only then the file goes.
-        try client.give(order, as: person.resolved())
-        guard scope == .site, try LockoutFile(stateFolder: folder).remove() else { return }
-        // It may have looked at the file in between.
-        try client.give(order, as: person.resolved())
+        try DeskClient(stateFolder: folder).give(order, as: person.resolved())
+        if scope == .site { _ = try LockoutFile(stateFolder: folder).remove() }
     }
 
     private func removeFile(_ folder: String) throws {
