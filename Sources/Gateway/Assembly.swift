@@ -23,15 +23,25 @@ actor Assembly {
         var task: Task<Void, Never>
     }
 
+    /// Governed commands at work.
+    private struct RunningCommands {
+        var center: CommandCenter
+        var publishers: [PublisherSettings]
+        var task: Task<Void, Never>
+    }
+
     private(set) var site: Site?
     private let journal: SQLiteJournal
     private let clock: any Timekeeper
     private let loops: any EventLoopGroup
     private let logger: Logger
     let board = StatusBoard()
+    let tap = ReadingTap()
     private var rates = Rates()
     private var connections: [String: RunningConnection] = [:]
     private var publishers: [String: RunningPublisher] = [:]
+    private var commands: RunningCommands?
+    private var ledger: ReopeningLedger?
     /// The next `n` of each point of each device of this epoch, for whoever polls it next.
     private var numbers: [String: [String: UInt64]] = [:]
 
@@ -57,6 +67,7 @@ actor Assembly {
         }
         for settings in change.publishersToStart { try start(settings, of: site) }
         await announce(change, gateway: site.gateway.id)
+        try await applyCommands(of: site)
     }
 
     private func start(_ connection: Connection, phase: Double) async throws {
@@ -72,7 +83,7 @@ actor Assembly {
         }
         let poller = Poller(
             connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
-            journal: journal, clock: clock, board: board, phase: phase.truncatingRemainder(dividingBy: 1))
+            journal: journal, clock: clock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, task: Task { await poller.run() }, devices: devices)
         logger.notice(
@@ -107,10 +118,57 @@ actor Assembly {
         }
     }
 
+    // MARK: - Commands
+
+    /// The command desk of the site, nil where nothing can be commanded.
+    var commandCenter: CommandCenter? { commands?.center }
+
+    /// A desk whose site file changed is made anew from its ledger, by the rule that holds after a crash.
+    private func applyCommands(of site: Site) async throws {
+        let isNeeded = CommandCenter.isNeeded(by: site)
+        if let running = commands {
+            if isNeeded, running.center.site == ControlSite(site), running.publishers == site.publishers { return }
+            await stopCommands()
+        }
+        guard isNeeded else { return }
+        let ledger = self.ledger ?? ReopeningLedger(folder: site.gateway.stateFolder, clock: clock)
+        self.ledger = ledger
+        let center = try CommandCenter(site: site, ledger: ledger, assembly: self, clock: clock, logger: logger)
+        tap.watch(center.site.watchedPoints) { await center.room.submit(.readings($0)) }
+        commands = RunningCommands(
+            center: center, publishers: site.publishers, task: Task { await center.run() })
+        logger.notice(
+            "commands are taken",
+            metadata: [
+                "policies": "\(site.commands.policies.count)", "issuers": "\(site.commands.issuers.count)",
+                "read_only": "\(site.commands.isReadOnly)",
+            ])
+    }
+
+    private func stopCommands() async {
+        guard let running = commands else { return }
+        commands = nil
+        tap.watch([], nil)
+        await running.center.close()
+        running.task.cancel()
+        await running.task.value
+    }
+
+    /// Takes back what is leased while devices are still polled, then lets go of the ledger.
+    private func endCommands() async {
+        if let center = commands?.center, !(await center.drain()) {
+            logger.error("not every commanded point is back at its fallback; see headgate audit export")
+        }
+        await stopCommands()
+        await ledger?.close()
+        ledger = nil
+    }
+
     // MARK: - Stopping
 
     /// Stops polling, commits, gives publishers a moment for the last rows, says goodbye.
     func stop() async {
+        await endCommands()
         for name in connections.keys { await stopConnection(name) }
         await journal.flush()
         await drainPublishers()
@@ -234,12 +292,25 @@ actor Assembly {
 
     var publisherNames: [String] { publishers.keys.sorted() }
 
+    /// Writes a point through its connection and confirms it, see ``Poller/write(_:point:value:)``.
+    func write(_ device: String, point: String, value: PointValue) async -> WriteOutcome {
+        guard let poller = poller(of: device) else { return .notSent("no device '\(device)' is polled") }
+        return await poller.write(device, point: point, value: value)
+    }
+
+    /// Reads where writes of a point are confirmed, see ``Poller/readBack(_:point:)``.
+    func readBack(_ device: String, point: String) async -> ReadBack {
+        guard let poller = poller(of: device) else { return .unreachable("no device '\(device)' is polled") }
+        return await poller.readBack(device, point: point)
+    }
+
+    private func poller(of device: String) -> Poller? {
+        connections.values.first { $0.devices.contains { $0.id == device } }?.poller
+    }
+
     /// Reads a device now, through its connection; nil when there is no such device.
     func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
-        guard let running = connections.values.first(where: { $0.devices.contains { $0.id == device } }) else {
-            return nil
-        }
-        return await running.poller.readNow(device)
+        await poller(of: device)?.readNow(device)
     }
 }
 

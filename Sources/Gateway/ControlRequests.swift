@@ -8,12 +8,16 @@ struct ControlRequests {
 
     func answer(_ request: String) async -> [UInt8] {
         let words = request.split(separator: " ").map(String.init)
+        if let answer = await CommandRequests(assembly: assembly).answer(request) { return answer }
         switch (words.first, words.count) {
         case ("status", 1): return await assembly.status(.online).json
         case ("read", 2): return await read(words[1])
         case ("journal", 1): return await assembly.journalDocument()
         case ("replay", 3...): return await replay(to: words[1], words.dropFirst(2))
-        default: return problem("unknown request; allowed: status, journal, read DEVICE, replay PUBLISHER FROM-TO …")
+        default:
+            return problem(
+                "unknown request; allowed: status, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
+                    + "command, rehearse, decide and order NAME DOCUMENT")
         }
     }
 

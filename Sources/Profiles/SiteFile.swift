@@ -97,10 +97,6 @@ struct SiteParser {
 
     /// Sections that the contract has and this version does not act on: said, never silently ignored.
     private func futureSections(_ fields: Fields) {
-        if let commands = fields["commands"], commands.isMapping {
-            problems.warning(
-                commands.place, "commands are not executed by this version: nothing is written to any device")
-        }
         if let console = fields["console"], let members = console.fields(["listen"]) {
             _ = members["listen"]?.text("host:port")
             problems.warning(console.place, "the console is not served by this version")

@@ -216,7 +216,9 @@ def page(reports):
     parts = [(str(report["seed"]), part) for report in reports for part in report["parts"]]
     passed = sum(part["passed"] and not part.get("skipped") for _, part in parts)
     skipped = sum(bool(part.get("skipped")) for _, part in parts)
+    absent = [name for name in TOLD if name not in {part["part"] for _, part in parts}]
     words = f"**{passed} of {len(parts)} parts passed**" + (f", {skipped} skipped" if skipped else "") + ".\n"
+    words += f"Not in these reports: {', '.join(absent)}.\n" if absent else ""
     sections = [HEAD, words, summary(parts), failures(parts), accounted(parts), flagged(parts), endured(parts), limits(parts),
                 memory(parts), runs(reports), FOOT]
     return "\n".join(section for section in sections if section)

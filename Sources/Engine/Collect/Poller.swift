@@ -9,6 +9,7 @@ package actor Poller {
     private let journal: any Journal
     let clock: any Timekeeper
     let board: StatusBoard
+    private let tap: ReadingTap
     var devices: [PolledDevice]
     var health: [UnitHealth]
     /// Why each device was last given up on: what its points say while it is left alone.
@@ -30,7 +31,7 @@ package actor Poller {
     /// - Parameter phase: 0..<1, where in its period the first device begins; different for each connection.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
-        board: StatusBoard, phase: Double
+        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double
     ) {
         self.connection = connection
         self.devices = devices
@@ -38,6 +39,7 @@ package actor Poller {
         self.journal = journal
         self.clock = clock
         self.board = board
+        self.tap = tap
         health = devices.map { _ in UnitHealth() }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
@@ -108,8 +110,28 @@ package actor Poller {
         let samples = devices[index].decode(answers)
         let readings = devices[index].normalise(samples, at: clock.uptime)
         report(readings, of: index)
+        await tell(samples, of: index)
         // Publishers hear of it from the journal: there is no second path.
         if !readings.isEmpty { await journal.append(.readings(readings)) }
+    }
+
+    /// Hands the command desk what it watches: also what the deadband keeps from publishers, under the number that was
+    /// published last.
+    private func tell(_ samples: Samples, of index: Int) async {
+        let polled = devices[index]
+        guard let wanted = tap.wanted(of: polled.device.id) else { return }
+        var watched: [ReadingSample] = []
+        for (place, number) in samples.points.enumerated()
+        where wanted.points.contains(polled.device.points[number].name) {
+            let point = polled.device.points[number]
+            let (value, reasons) = point.judged(samples.decoded[place])
+            let next = polled.points[number].nextNumber
+            watched.append(
+                ReadingSample(
+                    point: "\(polled.device.id)/\(point.name)", epoch: journal.epoch, number: next - min(next, 1),
+                    time: samples.times[place], value: value, reasons: reasons))
+        }
+        if !watched.isEmpty { await wanted.sink(watched) }
     }
 
     // MARK: - Asking

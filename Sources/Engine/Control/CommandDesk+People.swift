@@ -86,6 +86,7 @@ extension CommandDesk {
     private func objection(to order: IncomingOrder) -> DeskRefusal? {
         let name = order.sender.name
         guard order.sender.isProven else { return DeskRefusal(code: .badSignature, message: "an order must be signed") }
+        if order.sender == .lockoutFile { return objectionToLockoutFile(order.order) }
         guard let by = site.issuers[name], by.category.isPerson else {
             // Anybody who can prove a name may stop, nobody but a person may let go.
             if case .lockout(_, isOn: true) = order.order, site.issuers[name] != nil { return nil }
@@ -100,6 +101,16 @@ extension CommandDesk {
         let objection = LaneBook.objection(
             from: lanes.lane(of: issuer, at: point), to: lane, isReady: isReady || !policy.needsReadiness)
         return objection.map { DeskRefusal(code: .notReady, message: $0) }
+    }
+
+    /// Whoever may write to the state folder may stop everything, and let go of what that file stopped.
+    private func objectionToLockoutFile(_ order: IncomingOrder.Order) -> DeskRefusal? {
+        guard case .lockout(.site, let isOn) = order else {
+            return DeskRefusal(code: .notAuthorised, message: "a file can only lock the site")
+        }
+        let entry = lockouts.entries.first { $0.scope == .site }
+        if isOn ? entry == nil : entry?.by == Sender.lockoutFile.name { return nil }
+        return DeskRefusal(code: .lockedOut, message: "the site is locked by \(entry?.by ?? "nobody")")
     }
 
     mutating func setLane(_ lane: Lane, issuer: String, point: String, by: String, reason: String?) {

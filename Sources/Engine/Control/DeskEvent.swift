@@ -15,6 +15,9 @@ package struct Sender: Hashable, Sendable {
         self.name = name
         self.isProven = isProven
     }
+
+    /// The file in the state folder that locks the site, without a network and without a key. No issuer can have this name.
+    package static let lockoutFile = Sender(name: "lockout file")
 }
 
 /// Where an MQTT 5 requester wants its answers as well.

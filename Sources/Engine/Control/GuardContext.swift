@@ -127,11 +127,11 @@ package enum Guards {
 
 extension JSONValue {
     /// A moment, or null.
-    static func time(_ time: UnixTime?) -> JSONValue { time.map { .string($0.rfc3339) } ?? .null }
+    package static func time(_ time: UnixTime?) -> JSONValue { time.map { .string($0.rfc3339) } ?? .null }
 
     static func seconds(_ duration: Duration?) -> JSONValue { duration.map { .double($0.inSeconds) } ?? .null }
 
     static func optional(_ number: Double?) -> JSONValue { number.map { .double($0) } ?? .null }
 
-    static func value(_ value: PointValue?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+    package static func value(_ value: PointValue?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
 }

@@ -41,6 +41,20 @@ package enum KeyFiles {
         }
     }
 
+    /// Reads the secret of an HS256 issuer: a key file, or a file that is nothing but the secret itself (a last line end
+    /// does not count).
+    package static func secret(_ path: String) throws(KeyProblem) -> IssuerKey {
+        do {
+            var content = try bytes(of: path)
+            if content.first == UInt8(ascii: "{") { return try read(path).verifying }
+            try checkMode(of: path)
+            if content.last == UInt8(ascii: "\n") { content.removeLast() }
+            return try IssuerKey(secret: content)
+        } catch {
+            throw error.description.hasPrefix(path) ? error : KeyProblem("\(path): \(error)")
+        }
+    }
+
     static func bytes(of path: String) throws(KeyProblem) -> [UInt8] {
         guard let handle = FileHandle(forReadingAtPath: path) else {
             throw KeyProblem("cannot be read: \(reason(errno))")

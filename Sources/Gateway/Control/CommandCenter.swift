@@ -1,0 +1,152 @@
+import Audit
+import Engine
+import Foundation
+import Logging
+import Model
+import Payloads
+
+/// Governed commands of one site file: the desk, its ledger, the brokers' connections, the lockout file.
+final class CommandCenter: Sendable {
+    let room: ControlRoom
+    let hub: CommandHub
+    let site: ControlSite
+    private let connections: [CommandConnection]
+    private let ledger: ReopeningLedger
+    private let signer: NoteSigner
+    private let lockoutPath: String
+    private let clock: any Timekeeper
+    private let logger: Logger
+
+    /// File in the state folder that locks the site while it is there.
+    static let lockoutFileName = "lockout"
+    private static let lockoutInterval = Duration.milliseconds(250)
+    private static let checkpointInterval = Duration.seconds(60)
+    /// How long a stop waits for points to come back to their fallback.
+    private static let drainTime = Duration.seconds(10)
+
+    /// Whether a site file asks for commands at all.
+    static func isNeeded(by site: Site) -> Bool {
+        !site.commands.policies.isEmpty || !site.commands.issuers.isEmpty
+    }
+
+    /// - Throws: ``KeyProblem`` where a key cannot be read, and where a broker's connection cannot be set up.
+    init(site: Site, ledger: ReopeningLedger, assembly: Assembly, clock: any Timekeeper, logger: Logger) throws {
+        let folder = site.gateway.stateFolder
+        self.site = ControlSite(site)
+        self.ledger = ledger
+        self.clock = clock
+        self.logger = logger
+        lockoutPath = folder + "/" + Self.lockoutFileName
+        signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
+        let inbound = InboundCommands(
+            gateway: site.gateway.id, keys: try Self.keys(site.commands.issuers), skew: site.commands.skew)
+        hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock)
+        let topics = CommandTopics(gateway: site.gateway.id)
+        connections = try site.publishers.map { try CommandConnection($0, subscriptions: topics.subscriptions) }
+        room = ControlRoom(
+            site: self.site, ledger: ledger, writer: BusWriter(assembly: assembly), uplink: hub,
+            outcomes: JournalOutcomes(folder: folder, site: site), clock: clock)
+    }
+
+    private static func keys(_ issuers: [Issuer]) throws -> [String: IssuerKey] {
+        var keys: [String: IssuerKey] = [:]
+        for issuer in issuers {
+            switch issuer.key {
+            case .ed25519(let bytes): keys[issuer.name] = try IssuerKey(publicKey: bytes)
+            case .hmacFile(let path): keys[issuer.name] = try KeyFiles.secret(path)
+            case .none: continue
+            }
+        }
+        return keys
+    }
+
+    // MARK: - Running
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await hub.attach(room, connections)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.room.run() }
+            // A lockout counts before anything is taken from outside.
+            await keepLockout()
+            group.addTask { await self.watchLockoutFile() }
+            group.addTask { await self.signCheckpoints() }
+            group.addTask { await self.watchFault() }
+            for connection in connections {
+                group.addTask {
+                    await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
+                }
+                group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
+            }
+            await group.waitForAll()
+        }
+    }
+
+    /// Takes back what is leased, and tells whether all of it is back; ``run()`` must go on until then.
+    func drain() async -> Bool {
+        await room.drain(within: Self.drainTime)
+    }
+
+    /// The last checkpoint, then goodbye.
+    func close() async {
+        if let note = try? await ledger.checkpoint(signedBy: signer) { await hub.publish(checkpoint: note.bytes) }
+        for connection in connections { await connection.close() }
+    }
+
+    // MARK: - Tasks
+
+    private func watchLockoutFile() async {
+        while !Task.isCancelled {
+            do { try await clock.sleep(until: clock.uptime + Self.lockoutInterval) } catch { return }
+            await keepLockout()
+        }
+    }
+
+    /// Makes the desk say what the file says.
+    private func keepLockout() async {
+        let isThere = FileManager.default.fileExists(atPath: lockoutPath)
+        let entry = await room.view?.lockouts.first { $0.scope == .site }
+        let isOurs = entry?.by == Sender.lockoutFile.name
+        guard isThere ? entry == nil : isOurs else { return }
+        let refusal = await hub.ask { token in
+            .order(
+                IncomingOrder(
+                    .lockout(.site, isOn: isThere), reason: "the file \(lockoutPath)", sender: .lockoutFile,
+                    token: token))
+        }
+        if let refusal {
+            logger.error(
+                "lockout file not obeyed", metadata: ["path": "\(lockoutPath)", "reason": "\(refusal.message)"])
+        } else {
+            logger.warning("lockout by file", metadata: ["path": "\(lockoutPath)", "on": "\(isThere)"])
+        }
+    }
+
+    private func signCheckpoints() async {
+        var last: SignedNote?
+        while !Task.isCancelled {
+            if let note = try? await ledger.checkpoint(signedBy: signer), note != last {
+                last = note
+                await hub.publish(checkpoint: note.bytes)
+            }
+            do { try await clock.sleep(until: clock.uptime + Self.checkpointInterval) } catch { return }
+        }
+    }
+
+    /// Tells once when nothing can be commanded, and once when it can again.
+    private func watchFault() async {
+        var told: LedgerError?
+        while !Task.isCancelled {
+            let fault = await room.fault
+            if fault != told {
+                if let fault {
+                    logger.error("nothing is commanded: the ledger cannot be written", metadata: ["reason": "\(fault)"])
+                } else {
+                    logger.notice("ledger takes entries again")
+                }
+                told = fault
+            }
+            do { try await clock.sleep(until: clock.uptime + .seconds(1)) } catch { return }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import Engine
+import Model
+import Payloads
+
+/// Between the command desk and those who send commands: brokers, and the people at the local socket. Knows which message
+/// a token of the desk stands for.
+actor CommandHub: ControlUplink {
+    /// What a delivery token stands for.
+    private enum Delivery {
+        case broker(CommandConnection, Receipt)
+        case local(AsyncStream<DeskRefusal?>.Continuation?)
+    }
+
+    private let topics: CommandTopics
+    private let inbound: InboundCommands
+    private let clock: any Timekeeper
+    private var room: ControlRoom?
+    private var connections: [CommandConnection] = []
+    private var connected: Set<String> = []
+    private var deliveries: [DeliveryToken: Delivery] = [:]
+    private var nextToken: DeliveryToken = 1
+    private var listeners: [CommandID: [AsyncStream<CommandEvent>.Continuation]] = [:]
+    /// Newest retained documents, for brokers that forgot them and for people who ask.
+    private(set) var held: [CommandID: HeldCommand] = [:]
+    private var slots: [String: SlotReport] = [:]
+    /// Messages on topics of ours that mean nothing.
+    private(set) var strays: UInt64 = 0
+
+    /// Events are of no use to a consumer that comes much later: the audit log has them.
+    private static let eventExpiry = Duration.seconds(3600)
+    /// How long a person waits for the desk.
+    private static let answerTime = Duration.seconds(10)
+    /// How long a person waits for a command to come to a rest.
+    private static let commandTime = Duration.seconds(14)
+
+    init(gateway: String, inbound: InboundCommands, clock: any Timekeeper) {
+        topics = CommandTopics(gateway: gateway)
+        self.inbound = inbound
+        self.clock = clock
+    }
+
+    func attach(_ room: ControlRoom, _ connections: [CommandConnection]) {
+        self.room = room
+        self.connections = connections
+    }
+
+    // MARK: - From brokers
+
+    func take(_ message: InboundMessage, from connection: CommandConnection) async {
+        let token = token(.broker(connection, message.receipt))
+        guard let room, let event = inbound.event(message, token: token, now: clock.utc) else {
+            strays += 1
+            return acknowledge(token)
+        }
+        // The broker keeps what there is no room for, and delivers it again.
+        if !(await room.submit(event)) {
+            deliveries[token] = nil
+            connection.giveBack(message.receipt)
+        }
+    }
+
+    func session(of connection: CommandConnection, isConnected: Bool) async {
+        let was = !connected.isEmpty
+        if isConnected { connected.insert(connection.name) } else { connected.remove(connection.name) }
+        if isConnected { sendRetained(to: connection) }
+        if was == connected.isEmpty { await room?.submit(.broker(isConnected: !connected.isEmpty)) }
+    }
+
+    private func sendRetained(to connection: CommandConnection) {
+        for report in slots.values { connection.send(message(.slot(report))) }
+        for command in held.values { connection.send(message(.held(command))) }
+    }
+
+    // MARK: - ControlUplink
+
+    func publish(_ message: DeskMessage) {
+        switch message {
+        case .event(let event):
+            for listener in event.id.flatMap({ listeners[$0] }) ?? [] { listener.yield(event) }
+        case .held(let command): held[command.command.id] = command
+        case .decided(let id): held[id] = nil
+        case .slot(let report): slots[report.point] = report
+        case .outcome: break
+        }
+        let outbound = self.message(message)
+        for connection in connections { connection.send(outbound) }
+        if case .event(let event) = message, let reply = event.reply {
+            let answer = OutboundMessage(
+                topic: reply.topic, payload: event.document.bytes, correlationData: reply.correlation,
+                expiry: Self.eventExpiry)
+            for connection in connections { connection.send(answer) }
+        }
+    }
+
+    func publish(checkpoint note: [UInt8]) {
+        for connection in connections { connection.send(topics.checkpoint(note)) }
+    }
+
+    func acknowledge(_ token: DeliveryToken) {
+        switch deliveries.removeValue(forKey: token) {
+        case .broker(let connection, let receipt)?: connection.acknowledge(receipt)
+        case .local(let answer)?:
+            // The answer may still come: people wait for it, not for the acknowledgement.
+            if answer != nil { deliveries[token] = .local(answer) }
+        case nil: break
+        }
+    }
+
+    func answer(_ token: DeliveryToken, refusal: DeskRefusal?) {
+        guard case .local(let answer?)? = deliveries[token] else { return }
+        deliveries[token] = nil
+        answer.yield(refusal)
+        answer.finish()
+    }
+
+    private func message(_ message: DeskMessage) -> OutboundMessage {
+        switch message {
+        case .event(let event):
+            OutboundMessage(
+                topic: topics.event(point: event.point), payload: event.document.bytes, expiry: Self.eventExpiry)
+        case .held(let command):
+            OutboundMessage(
+                topic: topics.held(command.command.id), payload: command.document.bytes, isRetained: true)
+        case .decided(let id): OutboundMessage(topic: topics.held(id), payload: [], isRetained: true)
+        case .slot(let report):
+            OutboundMessage(topic: topics.slot(point: report.point), payload: report.document.bytes, isRetained: true)
+        case .outcome(let outcome):
+            OutboundMessage(topic: topics.outcome(outcome.plan.command.id), payload: outcome.document.bytes)
+        }
+    }
+
+    private func token(_ delivery: Delivery) -> DeliveryToken {
+        defer { nextToken += 1 }
+        deliveries[nextToken] = delivery
+        return nextToken
+    }
+
+    // MARK: - From people
+
+    /// Hands over a decision or an order and waits for what the desk says; nil: done.
+    func ask(_ event: (DeliveryToken) -> DeskEvent) async -> DeskRefusal? {
+        let silence = DeskRefusal(code: .auditUnavailable, message: "no answer; the ledger may be away, see the log")
+        guard let room else { return silence }
+        let (answers, continuation) = AsyncStream.makeStream(of: DeskRefusal?.self)
+        let token = token(.local(continuation))
+        defer { deliveries[token] = nil }
+        guard await room.submit(event(token)) else {
+            return DeskRefusal(code: .rateLimit, message: "too much waits already; later again")
+        }
+        return await first(of: answers, within: Self.answerTime) { _ in true }.last ?? silence
+    }
+
+    /// Hands over a command and gathers its events until it comes to a rest.
+    func run(_ command: Command, digest: [UInt8], sender: Sender) async -> [CommandEvent] {
+        guard let room else { return [] }
+        let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
+        listeners[command.id, default: []].append(continuation)
+        defer { listeners[command.id] = nil }
+        let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token(.local(nil)))
+        guard await room.submit(.request(request)) else { return [] }
+        return await first(of: events, within: Self.commandTime) { event in
+            switch event.state {
+            case .received, .executing, .written, .indeterminate, .reverting: false
+            case .approved: command.action != .set
+            default: true
+            }
+        }
+    }
+
+    /// Elements until one is the last, or time is over.
+    private func first<Element: Sendable>(
+        of stream: AsyncStream<Element>, within limit: Duration, until isLast: @Sendable @escaping (Element) -> Bool
+    ) async -> [Element] {
+        let deadline = clock.uptime + limit
+        return await withTaskGroup(of: [Element].self) { [clock] group in
+            group.addTask {
+                var elements: [Element] = []
+                for await element in stream {
+                    elements.append(element)
+                    if isLast(element) { break }
+                }
+                return elements
+            }
+            group.addTask {
+                try? await clock.sleep(until: deadline)
+                return []
+            }
+            // The stream ends with its task: what came until then counts.
+            let elements = await group.next() ?? []
+            group.cancelAll()
+            return elements.isEmpty ? await group.next() ?? [] : elements
+        }
+    }
+}

@@ -1,0 +1,182 @@
+import Crypto
+import Dispatch
+import Engine
+import Foundation
+import Model
+import Payloads
+import SQLiteJournal
+
+/// Requests of the local socket that concern commands. Who may open the socket is a person at this machine: a request names
+/// the person of the site file that it comes from, and machines cannot be named.
+struct CommandRequests {
+    let assembly: Assembly
+
+    private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands"]
+
+    /// Nil for a request that is about something else.
+    func answer(_ request: String) async -> [UInt8]? {
+        let words = request.split(separator: " ", maxSplits: 2).map(String.init)
+        guard let verb = words.first, Self.verbs.contains(verb) else { return nil }
+        guard let center = await assembly.commandCenter else {
+            return Self.problem(
+                DeskRefusal(
+                    code: .notWritable, message: "the site file has no commands section: nothing can be written"))
+        }
+        switch (verb, words.count) {
+        case ("commands", 1): return await list(center)
+        case ("commands", 2): return await history(of: words[1])
+        case ("command", 3), ("rehearse", 3), ("decide", 3), ("order", 3):
+            return await act(verb, as: words[1], words[2], center)
+        default: return Self.problem(DeskRefusal(code: .badFormat, message: "\(verb) needs a name and a document"))
+        }
+    }
+
+    private func act(_ verb: String, as name: String, _ document: String, _ center: CommandCenter) async -> [UInt8] {
+        guard let issuer = center.site.issuers[name], issuer.category.isPerson else {
+            let persons = center.site.issuers.values.filter(\.category.isPerson).map(\.name).sorted()
+            return Self.problem(
+                DeskRefusal(
+                    code: .notAuthorised,
+                    message: "\(name) is no person of the site file; there are: \(persons.joined(separator: ", "))"))
+        }
+        let bytes = Array(document.utf8)
+        do {
+            let value = try JSONValue(parsing: bytes)
+            switch verb {
+            case "decide": return await decide(try DecisionDocument(value), name, center)
+            case "order": return await order(try ControlDocument.order(value), name, center)
+            case "rehearse": return await rehearse(try Command(document: value), name, bytes, center)
+            default: return await run(try Command(document: value), name, bytes, center)
+            }
+        } catch let problem as CommandFormatError {
+            return Self.problem(DeskRefusal(code: problem.code, message: problem.message))
+        } catch IntakeProblem.format(let code, let message) {
+            return Self.problem(DeskRefusal(code: code, message: message))
+        } catch {
+            return Self.problem(DeskRefusal(code: .badFormat, message: "\(error)"))
+        }
+    }
+
+    // MARK: - Acting
+
+    private func run(_ command: Command, _ name: String, _ bytes: [UInt8], _ center: CommandCenter) async -> [UInt8] {
+        let digest = Array(SHA256.hash(data: Array(name.utf8) + [0] + bytes))
+        let events = await center.hub.run(command, digest: digest, sender: Sender(name: name))
+        guard !events.isEmpty else {
+            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway"))
+        }
+        return JSONValue.compact([("events", .array(events.map(\.document)))]).bytes
+    }
+
+    private func rehearse(
+        _ command: Command, _ name: String, _ bytes: [UInt8], _ center: CommandCenter
+    ) async -> [UInt8] {
+        let request = IncomingRequest(
+            command: command, digest: Array(SHA256.hash(data: bytes)), sender: Sender(name: name))
+        guard let verdicts = await center.room.rehearse(request) else {
+            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be written"))
+        }
+        return JSONValue.compact([("guards", .array(verdicts.map(\.document)))]).bytes
+    }
+
+    private func decide(_ decision: DecisionDocument, _ name: String, _ center: CommandCenter) async -> [UInt8] {
+        await Self.done(
+            center.hub.ask { token in
+                .decision(
+                    IncomingDecision(
+                        id: decision.id, isApproval: decision.isApproval, reason: decision.reason, note: decision.note,
+                        sender: Sender(name: name), token: token))
+            })
+    }
+
+    private func order(
+        _ order: (order: IncomingOrder.Order, reason: String?), _ name: String, _ center: CommandCenter
+    ) async -> [UInt8] {
+        await Self.done(
+            center.hub.ask { token in
+                .order(IncomingOrder(order.order, reason: order.reason, sender: Sender(name: name), token: token))
+            })
+    }
+
+    // MARK: - Telling
+
+    private func list(_ center: CommandCenter) async -> [UInt8] {
+        guard let view = await center.room.view else {
+            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be written"))
+        }
+        let held = await center.hub.held.values.sorted { $0.command.id < $1.command.id }
+        return JSONValue.compact([
+            ("commands", .array(view.commands.map(\.summary))), ("held", .array(held.map(\.document))),
+            ("slots", .array(view.slots.map(\.document))), ("lockouts", .array(view.lockouts.map(\.summary))),
+            ("figures", view.figures.document),
+        ]).bytes
+    }
+
+    /// What the audit log has of one command, in order.
+    private func history(of id: String) async -> [UInt8] {
+        guard let folder = await assembly.site?.gateway.stateFolder, let id = CommandID(id) else {
+            return Self.problem(DeskRefusal(code: .badFormat, message: "'\(id)' is no id"))
+        }
+        let events = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: Self.entries(folder, about: id)) }
+        }
+        guard !events.isEmpty else {
+            return Self.problem(DeskRefusal(code: .badFormat, message: "no command \(id) in the audit log"))
+        }
+        return JSONValue.compact([("id", .string(id.description)), ("events", .array(events))]).bytes
+    }
+
+    private static func entries(_ folder: String, about id: CommandID) -> [JSONValue] {
+        let name = Array(id.description.utf8)
+        var entries: [JSONValue] = []
+        guard let ledger = try? LedgerInspection(path: folder), let size = try? ledger.size() else { return [] }
+        try? ledger.leaves(0..<size) { _, leaf in
+            guard Data(leaf).range(of: Data(name)) != nil, let value = try? JSONValue(parsing: leaf) else { return }
+            entries.append(value)
+        }
+        return entries
+    }
+
+    private static func done(_ refusal: DeskRefusal?) -> [UInt8] {
+        refusal.map(problem) ?? JSONValue.compact([("done", .bool(true))]).bytes
+    }
+
+    private static func problem(_ refusal: DeskRefusal) -> [UInt8] {
+        JSONValue.compact([("error", .string(refusal.message)), ("code", .string(refusal.code.rawValue))]).bytes
+    }
+}
+
+extension ActiveCommand {
+    /// A line of `headgate command list`.
+    fileprivate var summary: JSONValue {
+        .compact([
+            ("id", .string(id.description)), ("point", .string(point)), ("state", .string(state.rawValue)),
+            ("issuer", .string(issuer)), ("value", .value(command.value)), ("readback", .value(readback)),
+            ("received", .time(received)), ("until", .time(until?.utc)),
+        ])
+    }
+}
+
+extension Lockouts.Entry {
+    fileprivate var summary: JSONValue {
+        .compact([
+            ("scope", .string(scope.written)), ("since", .time(since)), ("by", .string(by)),
+            ("reason", .optional(reason)),
+        ])
+    }
+}
+
+extension DeskFigures {
+    fileprivate var document: JSONValue {
+        func counts(_ counts: some Sequence<(String, UInt64)>) -> JSONValue {
+            .object(counts.sorted { $0.0 < $1.0 }.map { .init($0.0, .integer($0.1)) })
+        }
+        return .compact([
+            ("requests", .integer(requests)), ("duplicates", .integer(duplicates)), ("junk", .integer(junk)),
+            ("unrecorded", .integer(unrecorded)), ("writes", .integer(writes)),
+            ("outcomes_dropped", .integer(outcomesDropped)),
+            ("states", counts(states.map { ($0.key.rawValue, $0.value) })),
+            ("refusals", counts(refusals.map { ($0.key.rawValue, $0.value) })),
+        ])
+    }
+}

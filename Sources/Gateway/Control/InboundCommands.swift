@@ -1,0 +1,97 @@
+import Engine
+import Model
+import Payloads
+
+/// Turns what comes in on the command topics into events of the command desk. Nothing here decides whether it is done.
+struct InboundCommands: Sendable {
+    private let topics: CommandTopics
+    private let verifier: JWSVerifier
+    /// How far a sender's clock may be ahead.
+    private let skew: Duration
+
+    /// Topics to which no answer is sent whoever asks for it: an answer must not become a command.
+    private static let answerTopicByteLimit = 256
+
+    init(gateway: String, keys: [String: IssuerKey], skew: Duration) {
+        topics = CommandTopics(gateway: gateway)
+        verifier = JWSVerifier(keys: keys)
+        self.skew = skew
+    }
+
+    /// Nil for a topic that is none of ours.
+    func event(_ message: InboundMessage, token: DeliveryToken, now: UnixTime) -> DeskEvent? {
+        guard let inbound = topics.inbound(message.topic) else { return nil }
+        let reply = Self.reply(to: message)
+        let place =
+            switch inbound {
+            case .request(let point): point
+            case .decision, .control: "-"
+            }
+        do throws(IntakeProblem) {
+            guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
+            let document = try SignedDocument(message.payload, verifier: verifier)
+            switch inbound {
+            case .request(let point): return try request(point, document, message, reply, token)
+            case .decision(let id): return try decision(id, document, message, token, now)
+            case .control: return try order(document, message, token, now)
+            }
+        } catch {
+            return .junk(IncomingJunk(point: place, code: error.code, reply: reply, token: token))
+        }
+    }
+
+    private func request(
+        _ point: String, _ document: SignedDocument, _ message: InboundMessage, _ reply: ReplyAddress?,
+        _ token: DeliveryToken
+    ) throws(IntakeProblem) -> DeskEvent {
+        let command = try document.command()
+        guard command.point == point else {
+            throw .format(.badFormat, "the topic is of \(point), the command of \(command.point)")
+        }
+        let sender = document.keyID.map { Sender(name: $0) } ?? Sender(name: command.origin.actor, isProven: false)
+        return .request(
+            IncomingRequest(
+                command: command, digest: document.digest, sender: sender, isRetained: message.isRetained, reply: reply,
+                token: token))
+    }
+
+    private func decision(
+        _ id: CommandID, _ document: SignedDocument, _ message: InboundMessage, _ token: DeliveryToken, _ now: UnixTime
+    ) throws(IntakeProblem) -> DeskEvent {
+        let decision = try document.decision()
+        guard decision.id == id else {
+            throw .format(.badFormat, "the topic is of \(id), the decision of \(decision.id)")
+        }
+        let sender = try self.sender(document, message, issued: decision.issued, expires: decision.expires, now)
+        return .decision(
+            IncomingDecision(
+                id: id, isApproval: decision.isApproval, reason: decision.reason, note: decision.note, sender: sender,
+                token: token))
+    }
+
+    private func order(
+        _ document: SignedDocument, _ message: InboundMessage, _ token: DeliveryToken, _ now: UnixTime
+    ) throws(IntakeProblem) -> DeskEvent {
+        let order = try ControlDocument(document.value)
+        let sender = try self.sender(document, message, issued: order.issued, expires: order.expires, now)
+        return .order(IncomingOrder(order.order, reason: order.reason, sender: sender, token: token))
+    }
+
+    /// Who signed it, if it is meant now.
+    private func sender(
+        _ document: SignedDocument, _ message: InboundMessage, issued: UnixTime, expires: UnixTime, _ now: UnixTime
+    ) throws(IntakeProblem) -> Sender {
+        guard let name = document.keyID else { throw .format(.badSignature, "it must be signed") }
+        guard !message.isRetained else { throw .format(.badFormat, "a retained message is meant by nobody") }
+        guard expires > now else { throw .format(.expired, "its time is over") }
+        guard issued - now <= skew else { throw .format(.timeSkew, "it is issued in the future") }
+        return Sender(name: name)
+    }
+
+    private static func reply(to message: InboundMessage) -> ReplyAddress? {
+        guard let topic = message.responseTopic, !topic.isEmpty, topic.utf8.count <= answerTopicByteLimit,
+            !topic.hasPrefix("headgate/"), !topic.hasPrefix("$"), !topic.contains(where: { "+#\0".contains($0) })
+        else { return nil }
+        return ReplyAddress(topic: topic, correlation: message.correlationData ?? [])
+    }
+}

@@ -1,0 +1,102 @@
+package import Engine
+package import Model
+
+/// `control/1`: what a person orders that is no command to a point, on `c/ctl`. Always signed.
+package struct ControlDocument: Hashable, Sendable {
+    package var order: IncomingOrder.Order
+    package var reason: String?
+    package var issued: UnixTime
+    package var expires: UnixTime
+
+    private static let keys: Set<String> = [
+        "schema", "order", "scope", "on", "issuer", "point", "lane", "reason", "issued", "expires",
+    ]
+    private static let textByteLimit = 1024
+    /// An order that is copied can be sent again until it expires: it must do so soon.
+    package static let longestExpiry = Duration.seconds(300)
+
+    /// Reads the document of `c/ctl`, in which the times are required.
+    package init(_ value: JSONValue) throws(IntakeProblem) {
+        guard value["schema"] == .string("control/1") else { throw Self.wrong("schema must be control/1") }
+        (order, reason) = try Self.order(value)
+        issued = try Self.time("issued", value)
+        expires = try Self.time("expires", value)
+        guard expires > issued, expires - issued <= Self.longestExpiry else {
+            throw Self.wrong("expires must be after issued, by at most \(Self.longestExpiry.components.seconds) s")
+        }
+    }
+
+    /// Reads what is ordered, without the times.
+    package static func order(
+        _ value: JSONValue
+    ) throws(IntakeProblem) -> (order: IncomingOrder.Order, reason: String?) {
+        guard case .object(let members) = value else { throw wrong("it is no object") }
+        if let unknown = members.first(where: { !keys.contains($0.key) }) {
+            throw wrong("unknown member '\(unknown.key.prefix(40))'")
+        }
+        if let schema = value["schema"], schema != .string("control/1") { throw wrong("schema must be control/1") }
+        let reason = value["reason"]?.text
+        guard value["reason"] == nil || (reason?.utf8.count ?? .max) <= textByteLimit else {
+            throw wrong("reason must be a text of at most \(textByteLimit) bytes")
+        }
+        switch value["order"] {
+        case .string("lockout")?: return (try lockout(value), reason)
+        case .string("lane")?: return (try lane(value), reason)
+        case _: throw wrong("order must be lockout or lane")
+        }
+    }
+
+    private static func lockout(_ value: JSONValue) throws(IntakeProblem) -> IncomingOrder.Order {
+        guard let scope = value["scope"]?.text.flatMap(LockoutScope.init(written:)) else {
+            throw wrong("scope must be site, device:ID or point:DEVICE/POINT")
+        }
+        switch value["on"] {
+        case .bool(let isOn)?: return .lockout(scope, isOn: isOn)
+        case _: throw wrong("on must be true or false")
+        }
+    }
+
+    private static func lane(_ value: JSONValue) throws(IntakeProblem) -> IncomingOrder.Order {
+        guard let issuer = value["issuer"]?.text, let point = value["point"]?.text else {
+            throw wrong("a lane needs issuer and point")
+        }
+        guard let lane = value["lane"]?.text.flatMap(Lane.init(rawValue:)) else {
+            throw wrong("lane must be one of \(Lane.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return .lane(issuer: issuer, point: point, lane)
+    }
+
+    private static func time(_ key: String, _ value: JSONValue) throws(IntakeProblem) -> UnixTime {
+        guard let time = value[key]?.text.flatMap({ UnixTime(rfc3339: $0) }) else {
+            throw wrong("\(key) must be a time in UTC such as 2026-11-20T23:40:00Z")
+        }
+        return time
+    }
+
+    private static func wrong(_ why: String) -> IntakeProblem {
+        .format(.badFormat, "the order: \(why)")
+    }
+}
+
+extension LockoutScope {
+    /// `site`, `device:ID` or `point:DEVICE/POINT`.
+    package init?(written text: String) {
+        if text == "site" {
+            self = .site
+        } else if text.hasPrefix("device:"), text.utf8.count > 7, !text.contains("/") {
+            self = .device(String(text.dropFirst(7)))
+        } else if text.hasPrefix("point:"), text.contains("/"), !text.contains("*") {
+            self = .point(String(text.dropFirst(6)))
+        } else {
+            return nil
+        }
+    }
+
+    package var written: String {
+        switch self {
+        case .site: "site"
+        case .device(let device): "device:\(device)"
+        case .point(let point): "point:\(point)"
+        }
+    }
+}
