@@ -147,6 +147,14 @@ package struct DemoHandle: Sendable {
     package func ask(_ request: String) -> String? {
         ControlClient(stateFolder: stateFolder).ask(request)
     }
+
+    /// Approves a command in the name of ``Demo/person``.
+    package func approve(_ id: String) -> String? {
+        guard let id = CommandID(id) else { return nil }
+        let now = SystemClock().utc
+        let decision = DecisionDocument(id: id, isApproval: true, issued: now, expires: now + .seconds(60))
+        return ask("decide \(Demo.person) \(String(decoding: decision.document.bytes, as: UTF8.self))")
+    }
 }
 
 /// Lets the plant live, five steps a second.

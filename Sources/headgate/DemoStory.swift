@@ -137,13 +137,7 @@ final class DemoStory: Service {
     }
 
     private func decide(_ id: String) -> Bool {
-        let now = Date()
-        let format = ISO8601DateFormatter()
-        let (issued, expires) = (format.string(from: now), format.string(from: now.addingTimeInterval(60)))
-        return isDone(
-            demo.ask(
-                #"decide \#(Demo.person) {"schema":"decision/1","id":"\#(id)","decision":"approve","issued":"\#(issued)","expires":"\#(expires)"}"#
-            ))
+        isDone(demo.approve(id))
     }
 
     private func isDone(_ answer: String?) -> Bool {

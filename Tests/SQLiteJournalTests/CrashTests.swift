@@ -7,7 +7,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct CrashTests {
+@Suite(.serialized) struct CrashTests {
     @Test func aKillLosesNothingThatWasCommitted() async throws {
         let folder = try StateFolder()
         let journal = try folder.open()
