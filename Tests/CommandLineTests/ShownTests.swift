@@ -130,8 +130,8 @@ import Testing
                 WAITS FOR A PERSON  POINT  VALUE    ISSUER  UNTIL                     APPROVALS  MAY DECIDE
                 1                   c/s    7.5 Cel  opt     2026-11-20T23:55:00.000Z  1 of 2     alice, bob
 
-                POINT  IN EFFECT  HELD BY                  UNTIL  REMARKS
-                c/s    8          alice (remote_operator)         ALARM: it could not be taken back; going back to 7; then opt (ai)
+                POINT  IN EFFECT  HELD BY                  UNTIL           REMARKS
+                c/s    8          alice (remote_operator)  it is released  ALARM: it could not be taken back; going back to 7; then opt (ai)
                 """)
         #expect(overview.lockoutText == "no lockout is on")
         let empty = DeskOverview(document: .object([]))

@@ -67,7 +67,7 @@ package struct DeskOverview: Sendable {
                 let slots = report["slots"]?.elements ?? []
                 let first = slots.first ?? .null
                 return [
-                    report.shown("point"), first.shown("value"), holder(first), first.shown("until"),
+                    report.shown("point"), first.shown("value"), holder(first), end(first),
                     remarks(report, lower: slots.dropFirst().map(holder)).joined(separator: "; "),
                 ]
             })
@@ -75,6 +75,11 @@ package struct DeskOverview: Sendable {
 
     private func holder(_ slot: JSONValue) -> String {
         slot == .null ? "nobody" : "\(slot.shown("holder")) (\(slot.shown("slot")))"
+    }
+
+    /// A person who does not say for how long holds a point until it is released.
+    private func end(_ slot: JSONValue) -> String {
+        slot == .null ? "" : slot["until"]?.shown ?? "it is released"
     }
 
     private func remarks(_ report: JSONValue, lower: [String]) -> [String] {

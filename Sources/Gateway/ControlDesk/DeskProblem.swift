@@ -20,7 +20,7 @@ package enum DeskProblem: Error, Hashable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .noGateway(let folder): "no gateway runs on \(folder), or you may not talk to it"
+        case .noGateway(let folder): "no gateway answers on \(folder): none runs, or you may not talk to it"
         case .unanswered: "the gateway did not answer in time; whether it did what was asked is not known"
         case .tooLong(let byteCount, let limit):
             "the request has \(byteCount) bytes and the gateway takes \(limit); shorten the texts"

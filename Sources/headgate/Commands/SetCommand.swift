@@ -7,8 +7,8 @@ struct SetCommand: ParsableCommand {
         commandName: "set",
         abstract: "Write a value to a point, verify it, and hold it for a while.",
         discussion: """
-            Waits up to 15 seconds for the read-back and prints every step. When the lease ends, or you release it, the point goes \
-            to its fallback.
+            Waits up to 15 seconds for the read-back and prints every step. The point is yours until --for is over or you release \
+            it; then it goes to whoever is next, or to its fallback.
 
               headgate command set chiller1/chw_setpoint 7.5 --for 30m --reason "low load"
               headgate command set --as alice pump1/offset -- -2.5

@@ -19,7 +19,7 @@ struct SetpointOptions: ParsableArguments {
     @Option(
         name: .customLong("for"), parsing: .unconditional,
         help: ArgumentHelp(
-            "How long you want the point: 90s, 30m, 2h, 1d. Then it goes to its fallback. Default, and at most: what the policy says.",
+            "How long you want the point: 90s, 30m, 2h, 1d, at most what the policy says. Then it goes to its fallback. Default: until you release it.",
             valueName: "duration"))
     var lease: DurationArgument?
 

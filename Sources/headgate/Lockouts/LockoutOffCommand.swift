@@ -49,6 +49,6 @@ struct LockoutOffCommand: ParsableCommand {
         guard try file.remove() else {
             throw ValidationFailure("\(problem), and there is no file \(file.path)")
         }
-        Console.talk("\(problem); removed \(file.path). What a gateway has recorded stays until it runs and is asked.")
+        Console.talk("\(problem); removed \(file.path); what a gateway has recorded stays until it runs and is asked")
     }
 }
