@@ -17,15 +17,11 @@ package struct CoolingPlant: Hashable, Sendable {
 
     /// Compressor power falls by about 3 % for each kelvin of setpoint.
     private static let savingPerKelvin = 0.03
-    /// Seconds in which the water follows: short, so that a demo shows the effect of a setpoint within a minute.
-    private static let timeConstant = 20.0
-    /// kW by which the building's heat wanders within an hour, and by which it flickers. Small beside what a kelvin of
-    /// setpoint saves within minutes, so that before and after can be told apart.
-    private static let (hourlySwing, flicker) = (15.0, 8.0)
+    private static let timeConstant = 4.0
 
     package mutating func step(seconds dt: Double) {
         seconds += dt
-        load = 420 + Self.hourlySwing * triangle(seconds / 3600) + Self.flicker * triangle(seconds / 17)
+        load = 420 + 6 * triangle(seconds / 600) + 2 * triangle(seconds / 17)
         supplyTemperature += (setpoint - supplyTemperature) * min(1, dt / Self.timeConstant)
         let flow = pumpSpeeds.reduce(0, +) / 200 * 160
         returnTemperature = supplyTemperature + load / (flow * 1.163)

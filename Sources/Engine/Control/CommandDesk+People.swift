@@ -125,7 +125,7 @@ extension CommandDesk {
         let body = JSONValue.compact([
             ("issuer", .string(issuer)), ("point", .string(point)), ("lane", .string(lane.rawValue)),
         ])
-        output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer) \(point)", body: body.bytes))
+        output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer)/\(point)", body: body.bytes))
     }
 
     static var laneKind: String { "lane" }
