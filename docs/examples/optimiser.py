@@ -68,9 +68,9 @@ class Optimiser:  # everything happens when a message comes: readings come each 
         try:
             document = json.loads(message.payload)
             kinds[document["schema"]](document)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self.act(time.monotonic())
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             say(f"skipped a message on {message.topic}: {error!r}")
-        self.act(time.monotonic())
 
     def note(self, batch):
         for reading in [] if batch.get("replay") else batch["readings"]:  # history is no ground to act on
@@ -113,7 +113,7 @@ class Optimiser:  # everything happens when a message comes: readings come each 
         return reading if reading["quality"] == "good" and time.monotonic() - reading["came"] < 30 else None
 
     def recommend(self, now, power, ground):
-        args, self.next_at = self.args, time.monotonic() + 5
+        args, self.next_at = self.args, time.monotonic() + self.args.pause / 10
         if not (now and power and ground):
             return say("waits for good readings of", ", ".join((args.point, args.effect, args.evidence)))
         move = max(-args.step, min(args.step, args.value - now["value"]))
