@@ -172,6 +172,8 @@ extension CommandDesk {
             takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         } else if isPerson, slots[.localOperator] != nil, slots[.localOperator]?.command == nil {
             releaseOverride(command)
+        } else if isPerson, let id = slots.below(command.slot)?.command {
+            takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         }
         finish(command.id)
     }
