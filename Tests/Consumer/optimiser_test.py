@@ -180,7 +180,9 @@ class Optimiser(unittest.TestCase):
         self.gateway.answers = answers(self.gateway) if answers else self.gateway.obey
         self.optimiser = rig.Process("optimiser", [
             sys.executable, OPTIMISER, "--broker", f"mqtt://127.0.0.1:{self.port}", "--gateway", "gw", "--key", path,
-            "--pause", "0.3", "--within", "1", "--lease", "3", *flags], self.folder)
+            "--pause", "0.3", "--within", "1", "--lease", "3", *flags], self.folder,
+            # Started from a background job it would ignore what Ctrl-C sends.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.stack.callback(self.optimiser.child.stdout.close)
         self.stack.callback(self.optimiser.kill)
 
