@@ -88,6 +88,15 @@ package enum JournalError: Error, Hashable, Sendable {
     case closed
 }
 
+extension JournalError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .storage(let words), .unusable(let words): words
+        case .closed: "the journal is closed"
+        }
+    }
+}
+
 /// Figures of a journal at one moment.
 package struct JournalFigures: Hashable, Sendable {
     /// The oldest position still stored and the position that the next row gets; equal when nothing is stored.

@@ -43,18 +43,18 @@ package struct JournalExport {
     /// Hands over line after line.
     ///
     /// - Returns: rows that could not be decoded, and were left out.
-    package func run(_ line: ([UInt8]) -> Void) throws -> [Position] {
+    package func run(_ line: ([UInt8]) throws -> Void) throws -> [Position] {
         var damaged: [Position] = []
-        if format == .csv { line(Array(Self.csvHeader.utf8)) }
+        if format == .csv { try line(Array(Self.csvHeader.utf8)) }
         try reader.forEach(from: range.start, before: range.end, recordedIn: range.recorded) { row in
             switch row.body {
             case nil: damaged.append(row.position)
-            case .gap(let gap)?: if isWanted(gap) { line(text(gap, row)) }
+            case .gap(let gap)?: if isWanted(gap) { try line(text(gap, row)) }
             case .readings(let batch)?:
                 let layout = try reader.layout(batch.layout)
                 let wanted = self.wanted(batch, layout)
                 guard !wanted.isEmpty else { return }
-                for text in texts(wanted, layout, row) { line(text) }
+                for text in texts(wanted, layout, row) { try line(text) }
             }
         }
         return damaged

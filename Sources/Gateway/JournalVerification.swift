@@ -48,9 +48,10 @@ package struct JournalVerification: Sendable {
         if isDatabase { try walk(journal: path) } else { try walk(capture: handle) }
     }
 
-    /// Whether nothing is missing that no gap record tells, nothing changed and nothing is broken.
+    /// Whether nothing is missing that no gap record tells, nothing changed and nothing is broken. A capture without any row
+    /// proves nothing: its subscriber may have had the wrong topic, or no session.
     package var isProven: Bool {
-        brokenCount == 0 && verdicts.values.allSatisfy(\.isProven)
+        brokenCount == 0 && !verdicts.isEmpty && verdicts.values.allSatisfy(\.isProven)
     }
 
     package var redeliveries: Int {
@@ -78,8 +79,8 @@ package struct JournalVerification: Sendable {
             }
             do {
                 let document = try decoder.decode(ReceivedDocument.self, from: line[start...])
-                if let row = try document.row() {
-                    checks[document.gateway, default: ContinuityCheck()].add(row)
+                if let (gateway, row) = try document.row() {
+                    checks[gateway, default: ContinuityCheck()].add(row)
                 } else {
                     others += 1
                 }

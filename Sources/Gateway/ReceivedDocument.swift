@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import Model
 
-/// A `reading/1` or `gap/1` document as somebody received it.
+/// A document as somebody received it; only `reading/1` and `gap/1` are rows of a journal.
 struct ReceivedDocument: Decodable {
     struct Reading: Decodable {
         var point: String
@@ -44,7 +44,8 @@ struct ReceivedDocument: Decodable {
     }
 
     var schema: String
-    var gateway: String
+    /// A `device/1` has none.
+    var gateway: String?
     var epoch: UInt32?
     var seq: UInt64?
     var part: Int?
@@ -59,13 +60,17 @@ struct ReceivedDocument: Decodable {
     var reason: String?
     var count: UInt64?
 
-    /// The row, nil for documents that are none (`status/1`, `device/1`).
+    /// SQLite numbers rows with 63 bits: a journal gives no others.
+    private static let possible: ClosedRange<UInt64> = 1...UInt64(Int64.max)
+
+    /// The row and the gateway that sent it, nil for documents that are none (`status/1`, `device/1`).
     ///
     /// - Throws: ``Malformed`` where a member is missing or impossible.
-    func row() throws -> ReceivedRow? {
+    func row() throws -> (gateway: String, row: ReceivedRow)? {
         guard schema == "reading/1" || schema == "gap/1" else { return nil }
-        guard let epoch, let seq, seq > 0 else { throw Malformed("no epoch or no seq above 0") }
-        return schema == "gap/1" ? try gapRow(epoch, seq) : try readingRow(epoch, seq)
+        guard let gateway else { throw Malformed("no member 'gateway'") }
+        guard let epoch, let seq, Self.possible.contains(seq) else { throw Malformed("no epoch or no possible seq") }
+        return (gateway, schema == "gap/1" ? try gapRow(epoch, seq) : try readingRow(epoch, seq))
     }
 
     private func readingRow(_ epoch: UInt32, _ seq: UInt64) throws -> ReceivedRow {
@@ -89,8 +94,10 @@ struct ReceivedDocument: Decodable {
         }
         guard let from, let to, let count else { throw Malformed("a gap needs from, to and count") }
         var positions: ClosedRange<Position>?
-        if let fromSeq, let toSeq {
-            guard fromSeq <= toSeq else { throw Malformed("from_seq above to_seq") }
+        if fromSeq != nil || toSeq != nil {
+            guard let fromSeq, let toSeq, fromSeq <= toSeq, Self.possible.contains(fromSeq),
+                Self.possible.contains(toSeq)
+            else { throw Malformed("from_seq and to_seq name no possible rows") }
             positions = fromSeq...toSeq
         }
         var hasher = Hasher()

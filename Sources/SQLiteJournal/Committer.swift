@@ -154,6 +154,7 @@ extension SQLiteJournal {
     func takeDue() -> Due {
         state.withLock { state in
             guard !state.isClosed else { return Due(held: [], group: RowGroup(), next: state.next) }
+            state.steps.look(clock, next: state.next, maxAge: settings.maxAge)
             defer { state.group = RowGroup() }
             return Due(
                 held: state.held.rows, group: state.group, next: state.next, loss: state.loss,

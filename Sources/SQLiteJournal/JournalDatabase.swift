@@ -216,9 +216,9 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// The first position that was not appended before `time`, looking at no more than `limit` rows: only rows older than
-    /// every row before them go, so that a clock that was wrong for a while takes no others with it.
-    func firstPosition(recordedSince time: UnixTime, limit: Int) throws -> Position? {
+    /// The first position that is young, looking at no more than `limit` rows: a row goes with those before it only, so that
+    /// a clock that was wrong for a while takes no others with it.
+    func firstPosition(limit: Int, isYoung: (Position, UnixTime) -> Bool) throws -> Position? {
         try pool.read { db in
             let cursor = try Row.fetchCursor(
                 db, sql: "SELECT seq, recorded FROM row ORDER BY seq LIMIT ?", arguments: [limit])
@@ -226,7 +226,7 @@ struct JournalDatabase: Sendable {
             while let row = try cursor.next(), let seq = Int64.fromDatabaseValue(row[0]),
                 let recorded = Int64.fromDatabaseValue(row[1])
             {
-                guard recorded < time.microseconds else { return Position(seq) }
+                guard !isYoung(Position(seq), UnixTime(microseconds: recorded)) else { return Position(seq) }
                 young = Position(seq) + 1
             }
             return young

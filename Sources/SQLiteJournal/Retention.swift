@@ -57,17 +57,22 @@ extension SQLiteJournal {
             let share = excess / Double(used)
             keepFrom = first + max(1, UInt64(Double(next - first) * share))
         }
-        keepFrom = max(keepFrom, try firstYoungPosition() ?? first)
+        keepFrom = max(keepFrom, try firstYoungPosition(from: first) ?? first)
         keepFrom = min(keepFrom, first + UInt64(Self.evictionStep), next - 1)
         return keepFrom > first ? try evict(below: keepFrom, from: first, next: next) : []
     }
 
     /// The first row that `max_age` allows, once there are rows that are clearly too old.
-    private func firstYoungPosition() throws -> Position? {
+    private func firstYoungPosition(from first: Position) throws -> Position? {
         let oldest = clock.utc - settings.maxAge
         let overdue = oldest - settings.maxAge * Self.headroom
-        guard let recorded = try database.firstRecorded(), recorded < overdue else { return nil }
-        return try database.firstPosition(recordedSince: oldest, limit: Self.evictionStep)
+        let steps = state.withLock { $0.steps }
+        guard let recorded = try database.firstRecorded(), steps.corrected(recorded, at: first) < overdue else {
+            return nil
+        }
+        return try database.firstPosition(limit: Self.evictionStep) { position, recorded in
+            steps.corrected(recorded, at: position) >= oldest
+        }
     }
 
     private func evict(below keepFrom: Position, from first: Position, next: Position) throws -> [StoredRow] {

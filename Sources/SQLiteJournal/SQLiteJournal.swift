@@ -56,6 +56,7 @@ package final class SQLiteJournal: Journal {
         var loss: Loss?
         /// Why the last commit failed, in words.
         var fault: String?
+        var steps = ClockSteps()
         var byteCount: Int64 = 0
         var usedByteCount: Int64 = 0
         var isClosed = false
@@ -94,6 +95,7 @@ package final class SQLiteJournal: Journal {
         state.byteCount = (try? database.byteCountOnDisk()) ?? 0
         state.usedByteCount = (try? database.usedByteCount()) ?? 0
         state.toldHoles = opened.toldHoles
+        state.steps.look(clock, next: opened.next, maxAge: settings.maxAge)
         self.state = Mutex(state)
         committer = Committer(lock: lock, mark: opened.mark)
         stored = StoredRows(database: database)

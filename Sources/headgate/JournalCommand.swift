@@ -60,7 +60,7 @@ struct JournalCommand: ParsableCommand {
                     path: folder.path, gateway: gateway ?? folder.gateway ?? "unknown", range: range.range(),
                     format: format, devices: Set(device), points: Set(point))
                 let damaged = try export.run(output.line)
-                output.flush()
+                try output.flush()
                 guard damaged.isEmpty else {
                     throw ValidationFailure(
                         "\(damaged.count) rows cannot be decoded and are left out: \(damaged.prefix(20))")
@@ -95,7 +95,8 @@ struct JournalCommand: ParsableCommand {
             discussion: """
                 FILE is a journal's file, a state folder, or JSON lines of reading/1 and gap/1 as a consumer received
                 them (with or without the topic before each; - for the standard input). Without FILE: the site's journal.
-                Exit code 1 when there are unexplained holes, changed or incomplete rows, broken lines, or duplicates.
+                Exit code 1 when there are unexplained holes, changed or incomplete rows, broken lines, or duplicates,
+                and when a capture holds no row at all: that proves nothing.
                 Brokers deliver at least once: --allow-duplicates accepts rows that came again with the same content.
                 """)
 

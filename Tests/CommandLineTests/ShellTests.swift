@@ -32,6 +32,13 @@ import Testing
         return (code, gateway.requests, file.isThere)
     }
 
+    @Test func anOutputThatTakesNoMoreIsToldInsteadOfACrash() throws {
+        let full = try #require(FileHandle(forWritingAtPath: "/dev/full"))
+        let output = LineOutput(full)
+        try output.line([65])
+        #expect(throws: ValidationFailure.self) { try output.flush() }
+    }
+
     private static let refusal = #"{"error":"bob is nobody","code":"not_authorised"}"#
     private static let done = #"{"done":true}"#
 

@@ -82,6 +82,12 @@ struct ContinuityTests {
         #expect(verdict.isProven)
     }
 
+    @Test(arguments: [GapReason.deviceDown, .notPolled, .restart])
+    func aLossThatNumbersNothingExcusesNoNumber(_ reason: GapReason) {
+        let verdict = verdict(rows(1...5) + [gap(6, nil, reason)] + rows(7...9, from: 8))
+        #expect(!verdict.isProven && verdict.numberHoles.count == 2)
+    }
+
     @Test func aNumberThatComesTwiceIsFound() {
         let verdict = verdict(rows(1...5) + rows(6...6, from: 4))
         #expect(verdict.numbersTwice.count == 2 && !verdict.isProven)

@@ -126,16 +126,28 @@ private struct StoredJournal {
 
     @Test func topicsBeforeTheDocumentsAndOtherDocumentsAreLeftOut() throws {
         let found = try verification([
+            #"headgate/v1/g/d/d {"schema":"device/1","device":"d","points":[]}"#,
             "headgate/v1/g/r/d " + reading(1), #"headgate/v1/g/status {"schema":"status/1","gateway":"g"}"#, reading(2),
             "",
         ])
-        #expect(found.isProven && found.others == 1 && found.verdicts["g"]?.rows == 2)
+        #expect(found.isProven && found.others == 2 && found.verdicts["g"]?.rows == 2)
+    }
+
+    @Test(arguments: [[], ["", ""], [#"{"schema":"status/1","gateway":"g"}"#]])
+    func aCaptureWithoutAnyRowProvesNothing(_ lines: [String]) throws {
+        let found = try verification(lines)
+        #expect(!found.isProven && found.brokenCount == 0)
     }
 
     @Test(arguments: [
         "junk", "{", #"{"schema":"reading/1","gateway":"g"}"#, #"{"gateway":"g"}"#,
         #"{"schema":"gap/1","gateway":"g","epoch":1,"seq":2,"from":"a","to":"b","reason":"mood","count":1}"#,
+        #"{"schema":"gap/1","gateway":"g","epoch":1,"seq":2,"from_seq":1,"to_seq":18446744073709551615,"from":"a","to":"b","#
+            + #""reason":"disk_error","count":1}"#,
+        #"{"schema":"gap/1","gateway":"g","epoch":1,"seq":2,"from_seq":1,"from":"a","to":"b","reason":"disk_error","count":1}"#,
+        #"{"schema":"reading/1","epoch":1,"seq":5,"device":"d","readings":[]}"#,
         #"{"schema":"reading/1","gateway":"g","epoch":1,"seq":-5,"device":"d","readings":[]}"#,
+        #"{"schema":"reading/1","gateway":"g","epoch":1,"seq":18446744073709551615,"device":"d","readings":[]}"#,
     ]) func aBrokenLineIsToldAndProvesNothing(_ line: String) throws {
         let found = try verification([reading(1), line, reading(2)])
         #expect(!found.isProven && found.brokenCount == 1 && found.broken[0].place == "line 2")

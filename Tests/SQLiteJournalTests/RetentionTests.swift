@@ -113,6 +113,46 @@ import Testing
         await journal.close()
     }
 
+    /// Rows 1 to 10 before the wall clock is set, 11 to 20 after it.
+    private func stepped(by step: Duration, _ folder: StateFolder, _ clock: TestClock) async throws -> SQLiteJournal {
+        let journal = try folder.open(BufferSettings(maxAge: .seconds(1000)), clock: clock)
+        await journal.save([.init(low: 1, high: nil)], for: "plant")
+        await journal.appendNumbered(0..<10)
+        await journal.flush()
+        clock.stepUTC(by: step)
+        clock.advance(.seconds(500))
+        await journal.appendNumbered(10..<20)
+        await journal.flush()
+        return journal
+    }
+
+    @Test(arguments: [Duration.seconds(1_700_000_000), .seconds(-1_700_000_000)])
+    func settingTheClockMakesNoRowOlderOrYounger(_ step: Duration) async throws {
+        let (folder, clock) = (try StateFolder(), TestClock())
+        let journal = try await stepped(by: step, folder, clock)
+        #expect(try journal.keepWithinLimits().isEmpty)
+        #expect(await journal.figures.first == 1)
+        clock.advance(.seconds(540))
+        journal.evicted(telling: try journal.keepWithinLimits())
+        let rows = try await journal.everything()
+        #expect(rows.first?.position == 11, "500 and 1040 seconds old")
+        #expect(rows.last?.gap?.positions == 1...10)
+        await journal.close()
+    }
+
+    @Test func aClockThatJumpsAndComesBackEvictsNothing() async throws {
+        let (folder, clock) = (try StateFolder(), TestClock())
+        let journal = try await stepped(by: .seconds(100_000), folder, clock)
+        clock.stepUTC(by: .seconds(-100_000))
+        await journal.appendNumbered(20..<30)
+        await journal.flush()
+        #expect(try journal.keepWithinLimits().isEmpty)
+        clock.advance(.seconds(530))
+        _ = try journal.keepWithinLimits()
+        #expect(await journal.figures.first == 11)
+        await journal.close()
+    }
+
     @Test func theNewestRowStaysSoThatPositionsGoOn() async throws {
         let folder = try StateFolder()
         let clock = TestClock()

@@ -84,6 +84,11 @@ final class TestClock: Timekeeper {
         }
     }
 
+    /// Somebody sets the wall clock.
+    func stepUTC(by duration: Duration) {
+        state.withLock { $0.utc = $0.utc + duration }
+    }
+
     func advance(_ duration: Duration) {
         let due = state.withLock { state in
             state.uptime += duration

@@ -24,8 +24,8 @@ package struct ContinuityCheck: Sendable {
     private var divisions: [Division: [Int: ReceivedRow]] = [:]
     private var chains: [Chain: NumberChain] = [:]
     private var explained: [(positions: ClosedRange<Position>, reason: GapReason)] = []
-    /// Gap records that tell of readings which never had a position, by the position of the record.
-    private var losses: [Position: GapReason] = [:]
+    /// Positions of the gap records that tell of readings which were numbered and never had a position.
+    private var losses: [Position] = []
     private var verdict = ContinuityVerdict()
 
     package init() {}
@@ -76,8 +76,9 @@ package struct ContinuityCheck: Sendable {
         verdict.told[gap.reason, default: 0] &+= gap.count
         if let positions = gap.positions {
             explained.append((positions, gap.reason))
-        } else {
-            losses[position] = gap.reason
+        } else if gap.reason == .diskError {
+            // A poll that was missed or not answered numbers nothing, and a restart begins other numbers.
+            losses.append(position)
         }
     }
 
@@ -123,7 +124,7 @@ package struct ContinuityCheck: Sendable {
 
     /// A number that is missing must have been in a row that is missing, or a gap record in between tells of a loss.
     private func checkNumbers(between holes: [ClosedRange<Position>], in verdict: inout ContinuityVerdict) {
-        let excuses = (holes.map(\.lowerBound) + losses.keys).sorted()
+        let excuses = (holes.map(\.lowerBound) + losses).sorted()
         for (chain, numbers) in chains.sorted(by: { ($0.key.epoch, $0.key.point) < ($1.key.epoch, $1.key.point) }) {
             if numbers.isOutOfOrder { verdict.outOfOrder.note(.init(chain.point, chain.epoch, numbers.span)) }
             for hole in numbers.holes where !excuses.hasElement(in: hole.positions) {

@@ -38,7 +38,7 @@ struct ExportCommand: ParsableCommand {
         let damaged: [UInt64]
         do {
             damaged = try CommandExport(path: folder, format: format, from: from?.time, to: to?.time).run(output.line)
-            output.flush()
+            try output.flush()
         } catch {
             Console.talk("headgate: \(AuditReport.words(error))")
             throw ExitCode(1)
