@@ -29,6 +29,18 @@ import Testing
         #expect(rig.published == ["replay 1", "replay 2"])
     }
 
+    @Test func whatWasEvictedIsNotOwedAnyMoreAlsoWithoutABroker() async throws {
+        let rig = try await PublisherRig()
+        try await rig.run {
+            await rig.append(40)
+            await rig.journal.evict(below: 31, at: rig.clock.utc)
+            await rig.clock.advance(by: .seconds(2))
+            // Ten rows are left, and the gap record that tells of the others.
+            await rig.until { await rig.publisher.figures.pending == 11 }
+            #expect(await rig.publisher.figures.oldest == 31)
+        }
+    }
+
     @Test func aRowInPartsIsDoneWhenAllOfThemAre() async throws {
         let rig = try await PublisherRig()
         try await rig.run {

@@ -156,6 +156,7 @@ package actor Publisher {
     private func keepTime() async {
         while !Task.isCancelled {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
+            await forgetEvicted()
             if clock.uptime - savedAt >= .seconds(1) { await save() }
             if let probeAt = health.probeAt, clock.uptime >= probeAt {
                 health.probed()
@@ -166,6 +167,12 @@ package actor Publisher {
             }
             await pump()
         }
+    }
+
+    /// What was evicted is told by a gap record and no longer owed: also while no broker is there to read for.
+    private func forgetEvicted() async {
+        let first = await journal.figures.first
+        if first > 1, pending.oldest < first { pending.gone(0...(first - 1)) }
     }
 
     private func handle(_ event: UplinkEvent) async {
