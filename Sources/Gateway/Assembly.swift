@@ -26,6 +26,7 @@ actor Assembly {
     /// Governed commands at work.
     private struct RunningCommands {
         var center: CommandCenter
+        var keys: [String: IssuerKey]
         var publishers: [PublisherSettings]
         var task: Task<Void, Never>
     }
@@ -57,6 +58,10 @@ actor Assembly {
     /// Brings what runs in line with `site`: the first time everything is started, later only what changed.
     func apply(_ site: Site) async throws {
         let change = SiteChange(from: self.site, to: site)
+        // What cannot be read changes nothing: whoever holds a point must stay watched.
+        let keys = try CommandCenter.keys(site.commands.issuers)
+        // Nobody watches leases without a command section: they go back while their devices are still there.
+        if !CommandCenter.isNeeded(by: site) { await endCommands() }
         for name in change.connectionsToStop { await stopConnection(name) }
         for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
         self.site = site
@@ -67,7 +72,7 @@ actor Assembly {
         }
         for settings in change.publishersToStart { try start(settings, of: site) }
         await announce(change, gateway: site.gateway.id)
-        try await applyCommands(of: site)
+        try await applyCommands(of: site, keys)
     }
 
     private func start(_ connection: Connection, phase: Double) async throws {
@@ -124,19 +129,21 @@ actor Assembly {
     var commandCenter: CommandCenter? { commands?.center }
 
     /// A desk whose site file changed is made anew from its ledger, by the rule that holds after a crash.
-    private func applyCommands(of site: Site) async throws {
+    private func applyCommands(of site: Site, _ keys: [String: IssuerKey]) async throws {
         let isNeeded = CommandCenter.isNeeded(by: site)
         if let running = commands {
-            if isNeeded, running.center.site == ControlSite(site), running.publishers == site.publishers { return }
+            let isSame = running.center.site == ControlSite(site) && running.keys == keys
+            if isNeeded, isSame, running.publishers == site.publishers { return }
             await stopCommands()
         }
         guard isNeeded else { return }
         let ledger = self.ledger ?? ReopeningLedger(folder: site.gateway.stateFolder, clock: clock)
         self.ledger = ledger
-        let center = try CommandCenter(site: site, ledger: ledger, assembly: self, clock: clock, logger: logger)
+        let center = try CommandCenter(
+            site: site, keys: keys, ledger: ledger, assembly: self, clock: clock, logger: logger)
         tap.watch(center.site.watchedPoints) { await center.room.submit(.readings($0)) }
         commands = RunningCommands(
-            center: center, publishers: site.publishers, task: Task { await center.run() })
+            center: center, keys: keys, publishers: site.publishers, task: Task { await center.run() })
         logger.notice(
             "commands are taken",
             metadata: [

@@ -13,7 +13,8 @@ package struct DecimalNumber: Hashable, Sendable {
     package static let zero = DecimalNumber(mantissa: 0)
 
     /// Reads plain decimal notation, also with an exponent: `-12`, `0.1`, `1e-3`, `2.50`. Nil when it is anything else, or
-    /// has more than 18 significant digits, or an exponent beyond ±60.
+    /// has more than 18 significant digits, or an exponent beyond ±60. Zeros behind the 18th are not significant, so
+    /// that a large number can be read as it is written.
     package init?(_ text: some StringProtocol) {
         var digits: Int64 = 0
         var digitCount = 0
@@ -33,9 +34,14 @@ package struct DecimalNumber: Hashable, Sendable {
             }
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
             digitCount += 1
-            digits = digits * 10 + Int64(byte - UInt8(ascii: "0"))
-            exponent -= seenPoint ? 1 : 0
-            guard digits <= 999_999_999_999_999_999 else { return nil }
+            // Looked at before it is multiplied: 19 nines fit no `Int64`.
+            if digits >= Self.limit / 10 {
+                guard byte == UInt8(ascii: "0") else { return nil }
+                exponent += seenPoint ? 0 : 1
+            } else {
+                digits = digits * 10 + Int64(byte - UInt8(ascii: "0"))
+                exponent -= seenPoint ? 1 : 0
+            }
         }
         guard digitCount > 0 else { return nil }
         if !bytes.isEmpty {
@@ -45,6 +51,9 @@ package struct DecimalNumber: Hashable, Sendable {
         guard (-60...60).contains(exponent) else { return nil }
         self.init(mantissa: isNegative ? -digits : digits, exponent: Int8(exponent))
     }
+
+    /// What a mantissa that is read is below.
+    private static let limit: Int64 = 1_000_000_000_000_000_000
 
     /// The nearest double: exact division or multiplication by a power of ten rounds once while the mantissa fits 53 bits
     /// and the power is at most 10^22.

@@ -4,13 +4,19 @@ import Testing
 @Suite struct DecimalAndTimeTests {
     @Test(arguments: [
         ("0.1", "0.1"), ("-12", "-12"), ("1e-3", "0.001"), ("2.50", "2.50"), ("1e3", "1000"), ("-0.07", "-0.07"),
-        ("0", "0"),
+        ("0", "0"), ("1e19", "10000000000000000000"), ("10000000000000000000", "10000000000000000000"),
+        ("999999999999999999", "999999999999999999"),
     ])
     func decimalsAreReadAndWrittenExactly(text: String, written: String) throws {
         #expect(try decimal(text).description == written)
     }
 
-    @Test(arguments: ["", "-", "1.2.3", "abc", "1e", "0x10", "1_000", "1e99", "1234567890123456789"])
+    @Test(arguments: [
+        "", "-", "1.2.3", "abc", "1e", "0x10", "1_000", "1e99", "1234567890123456789", "9999999999999999999",
+        "-9999999999999999999",
+        "9223372036854775808",
+        "10000000000000000000001",
+    ])
     func whatIsNoDecimalIsRefused(text: String) {
         #expect(DecimalNumber(text) == nil)
     }

@@ -81,10 +81,10 @@ extension CommandDesk {
     /// Lets a command go: what stays of it is enough to know its id again.
     mutating func finish(_ id: CommandID, code: RefusalCode? = nil) {
         guard let command = commands.removeValue(forKey: id) else { return }
-        let forget = max(command.command.expires, now.utc) + site.settings.longestExpiry
+        let left = max(.zero, command.command.expires - now.utc) + site.settings.longestExpiry
         let done = FinishedCommand(
             id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
-            code: code, readback: command.readback, forget: forget)
+            code: code, readback: command.readback, forget: Deadline(left, after: now))
         finished[id] = done
         doubts[id] = nil
         points[command.point]?.waiting.removeAll { $0 == id }

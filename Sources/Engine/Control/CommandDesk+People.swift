@@ -73,7 +73,9 @@ extension CommandDesk {
 
     mutating func take(_ order: IncomingOrder) {
         output.replies.append(.acknowledge(order.token))
-        let refusal = objection(to: order)
+        // Delivered again, or copied by somebody: it has been followed, and what came after it counts.
+        if let copy = order.copy, followed[copy.digest] != nil { return }
+        let refusal = objection(to: order) ?? remember(order)
         output.replies.append(.answer(order.token, refusal: refusal))
         if let refusal { return recordRefused("order", order.sender, refusal) }
         switch order.order {
@@ -83,9 +85,29 @@ extension CommandDesk {
         }
     }
 
+    /// Follows a signed order once. To stop something is never refused for lack of room.
+    private mutating func remember(_ order: IncomingOrder) -> DeskRefusal? {
+        guard let copy = order.copy else { return nil }
+        guard followed.count < site.limits.orders else {
+            if case .lockout(_, isOn: true) = order.order { return nil }
+            return DeskRefusal(code: .rateLimit, message: "more orders than can be remembered; later again")
+        }
+        followed[copy.digest] = copy.expires
+        let body = JSONValue.compact([("expires", .stored(copy.expires))])
+        output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: copy.digest), body: body.bytes))
+        return nil
+    }
+
+    static var orderKind: String { "order" }
+
+    static func key(of digest: [UInt8]) -> String { JSONValue.hex(digest).text ?? "" }
+
     private func objection(to order: IncomingOrder) -> DeskRefusal? {
         let name = order.sender.name
         guard order.sender.isProven else { return DeskRefusal(code: .badSignature, message: "an order must be signed") }
+        if case .lockout(let scope, _) = order.order, !isKnown(scope) {
+            return DeskRefusal(code: .unknownPoint, message: "there is nothing here that \(scope.name) names")
+        }
         if order.sender == .lockoutFile { return objectionToLockoutFile(order.order) }
         guard let by = site.issuers[name], by.category.isPerson else {
             // Anybody who can prove a name may stop, nobody but a person may let go.
@@ -101,6 +123,17 @@ extension CommandDesk {
         let objection = LaneBook.objection(
             from: lanes.lane(of: issuer, at: point), to: lane, isReady: isReady || !policy.needsReadiness)
         return objection.map { DeskRefusal(code: .notReady, message: $0) }
+    }
+
+    /// Whether a lockout is about something that is here, or is on: what else a sender writes must neither fill the ledger
+    /// nor name a record that it cannot keep.
+    private func isKnown(_ scope: LockoutScope) -> Bool {
+        switch scope {
+        case _ where lockouts.entries.contains { $0.scope == scope }: true
+        case .site: true
+        case .device: site.points.keys.contains(where: scope.covers)
+        case .point(let point): site.points[point] != nil
+        }
     }
 
     /// Whoever may write to the state folder may stop everything, and let go of what that file stopped.

@@ -5,7 +5,7 @@ extension CommandDesk {
     /// Kinds of the records that a desk is made of.
     package static let recordKinds = [
         ActiveCommand.recordKind, FinishedCommand.recordKind, Restoration.recordKind, OutcomePlan.recordKind,
-        budgetKind, laneKind, lockoutKind, overrideKind, counterKind,
+        budgetKind, laneKind, lockoutKind, overrideKind, counterKind, orderKind,
     ]
 
     /// A desk as the ledger last saw it. ``start(at:)`` comes next, before any event.
@@ -28,7 +28,7 @@ extension CommandDesk {
             let command = try ActiveCommand(record: body, at: now)
             commands[command.id] = command
         case FinishedCommand.recordKind:
-            let done = try FinishedCommand(key: key, record: body)
+            let done = try FinishedCommand(key: key, record: body, at: now, remember: site.settings.longestExpiry)
             finished[done.id] = done
         case Restoration.recordKind:
             points[key, default: PointControl()].restoration = try Restoration(record: body, at: now)
@@ -57,6 +57,8 @@ extension CommandDesk {
             guard let value = body["value"]?.pointValue else { throw RecordError("value") }
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
+        case Self.orderKind:
+            followed[try JSONValue.string(key).hexBytes("key")] = try body.requiredTime("expires")
         case Self.counterKind: seq = try body.requiredCount("seq")
         default: throw RecordError("kind")
         }

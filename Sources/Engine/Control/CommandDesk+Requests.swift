@@ -19,7 +19,7 @@ extension CommandDesk {
         case .refuse(let code): move(id, .reject, code: code, guards: verdicts)
         case .hold: hold(id, verdicts)
         case .pass:
-            if request.command.action == .set, context(request).mode == .shadow {
+            if isShadow(request) {
                 move(id, .shadow, guards: verdicts)
             } else {
                 approve(id, guards: verdicts)
@@ -80,7 +80,7 @@ extension CommandDesk {
         if let command = commands[id] {
             return FinishedCommand(
                 id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
-                code: nil, readback: command.readback, forget: now.utc)
+                code: nil, readback: command.readback, forget: Deadline(.zero, after: now))
         }
         return finished[id]
     }
@@ -122,6 +122,14 @@ extension CommandDesk {
         var rehearsal = self
         rehearsal.now = moment
         return Guards.verdicts(rehearsal.context(request))
+    }
+
+    /// Whether nothing is to be done but a record. To give something up needs no more trust than to ask for it.
+    private func isShadow(_ request: IncomingRequest) -> Bool {
+        switch request.command.action {
+        case .set, .renew: context(request).mode == .shadow
+        case .release, .cancel: request.command.mode == .shadow
+        }
     }
 
     private func context(_ request: IncomingRequest) -> GuardContext {

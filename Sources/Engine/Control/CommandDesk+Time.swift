@@ -44,6 +44,8 @@ extension CommandDesk {
             case .verified, .preempted: supervise(command)
             case .indeterminate where command.until?.isDue(at: now) ?? false:
                 undo(command.id, cause: "the lease ended before it was known what the device did")
+            case .indeterminate where isStopping && command.until != nil && control(command.point).busy == nil:
+                undo(command.id, cause: "the gateway stops before it is known what the device did")
             default: break
             }
         }
@@ -129,9 +131,14 @@ extension CommandDesk {
     private mutating func forget() {
         guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
         lastPrune = now.uptime
-        for (id, done) in finished where done.forget <= now.utc {
+        for (id, done) in finished where done.forget.utc <= now.utc && done.forget.uptime <= now.uptime {
             finished[id] = nil
             output.record(LedgerRecord(kind: FinishedCommand.recordKind, key: id.description, body: nil))
+        }
+        // A clock that was ahead for a while must not make them usable again: some time more than they could be sent.
+        for (digest, expires) in followed where expires + site.settings.longestExpiry <= now.utc {
+            followed[digest] = nil
+            output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: digest), body: nil))
         }
     }
 

@@ -11,12 +11,17 @@ extension CommandDesk {
                 guard restore(point) else { return }
             } else if let id = dueReadBack(point) {
                 readBack(id)
-            } else if control.restoration == nil, let id = control.waiting.first {
+            } else if control.restoration == nil, !isUnresolved(point), let id = control.waiting.first {
                 execute(id)
             } else {
                 return
             }
         }
+    }
+
+    /// Whether nobody knows yet what the device made of a write: it may have been a person's, so machines wait.
+    private func isUnresolved(_ point: String) -> Bool {
+        commands.values.contains { $0.point == point && $0.state == .indeterminate }
     }
 
     func isPersons(_ id: CommandID) -> Bool {

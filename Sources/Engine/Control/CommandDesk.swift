@@ -26,6 +26,8 @@ package struct CommandDesk: Sendable {
     var finished: [CommandID: FinishedCommand] = [:]
     var lanes = LaneBook()
     var lockouts = Lockouts()
+    /// Orders that were followed, by digest, until nobody can send them again.
+    var followed: [[UInt8]: UnixTime] = [:]
     var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
     /// Uptime of the last sign of life of each issuer.
@@ -75,11 +77,12 @@ package struct CommandDesk: Sendable {
         return takeEffects()
     }
 
-    /// Whether nothing is out and nothing is on its way back: the gateway may stop.
+    /// Whether nothing is out, nothing is on its way back and nothing leased is in doubt: the gateway may stop.
     package var isQuiet: Bool {
-        points.values.allSatisfy { control in
-            control.busy == nil && (control.restoration == nil || control.restoration?.isAlarm == true)
-        }
+        !commands.values.contains { $0.state == .indeterminate && $0.until != nil }
+            && points.values.allSatisfy { control in
+                control.busy == nil && (control.restoration == nil || control.restoration?.isAlarm == true)
+            }
     }
 
     /// Commands that are not finished.

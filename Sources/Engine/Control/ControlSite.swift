@@ -42,6 +42,8 @@ package struct DeskLimits: Hashable, Sendable {
     package var junkBurst = 20.0
     /// Commands whose outcome is still awaited. Beyond: no outcome is made, and that is counted.
     package var outcomes = 256
+    /// Orders that are remembered until they expire. Beyond: only what stops something is followed.
+    package var orders = 1000
     /// Attempts to revert before it is an alarm; after that one each ``alarmRetry``.
     package var revertAttempts: UInt32 = 5
     package var alarmRetry: Duration = .seconds(60)

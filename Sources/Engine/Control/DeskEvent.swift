@@ -100,15 +100,31 @@ package struct IncomingOrder: Hashable, Sendable {
         case lane(issuer: String, point: String, Lane)
     }
 
+    /// What makes a signed message this one and no other, and until when it could be sent again by whoever copied it.
+    package struct Copy: Hashable, Sendable {
+        package var digest: [UInt8]
+        package var expires: UnixTime
+
+        package init(digest: [UInt8], expires: UnixTime) {
+            self.digest = digest
+            self.expires = expires
+        }
+    }
+
     package var order: Order
     package var reason: String?
     package var sender: Sender
+    /// Nil for an order that nobody can copy.
+    package var copy: Copy?
     package var token: DeliveryToken
 
-    package init(_ order: Order, reason: String? = nil, sender: Sender, token: DeliveryToken = 0) {
+    package init(
+        _ order: Order, reason: String? = nil, sender: Sender, copy: Copy? = nil, token: DeliveryToken = 0
+    ) {
         self.order = order
         self.reason = reason
         self.sender = sender
+        self.copy = copy
         self.token = token
     }
 }

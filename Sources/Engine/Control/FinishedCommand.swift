@@ -12,21 +12,22 @@ package struct FinishedCommand: Hashable, Sendable {
     package var state: CommandState
     package var code: RefusalCode?
     package var readback: PointValue?
-    /// The same bytes are refused as expired from here on.
-    package var forget: UnixTime
+    /// The same bytes are refused as expired from here on. By both clocks: a wall clock that was ahead for a while and is set
+    /// back must not make an id usable again.
+    package var forget: Deadline
 
     package var record: LedgerRecord {
         let document = JSONValue.compact([
             ("issuer", .string(issuer)), ("digest", .hex(digest)), ("point", .string(point)),
             ("state", .string(state.rawValue)), ("code", .optional(code?.rawValue)), ("readback", .value(readback)),
-            ("forget", .stored(forget)),
+            ("forget", .stored(forget.utc)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
     }
 
     init(
         id: CommandID, issuer: String, digest: [UInt8], point: String, state: CommandState, code: RefusalCode?,
-        readback: PointValue?, forget: UnixTime
+        readback: PointValue?, forget: Deadline
     ) {
         self.id = id
         self.issuer = issuer
@@ -38,7 +39,9 @@ package struct FinishedCommand: Hashable, Sendable {
         self.forget = forget
     }
 
-    init(key: String, record: JSONValue) throws(RecordError) {
+    /// Reads a record. How far the clock was from the truth when it was written nobody knows: `remember` is how long an id is
+    /// kept at least.
+    init(key: String, record: JSONValue, at now: Moment, remember: Duration) throws(RecordError) {
         guard let id = CommandID(key) else { throw RecordError("key") }
         guard let state = record["state"]?.text.flatMap(CommandState.init(rawValue:)) else {
             throw RecordError("state")
@@ -47,6 +50,7 @@ package struct FinishedCommand: Hashable, Sendable {
             id: id, issuer: try record.requiredText("issuer"), digest: try record.requiredHex("digest"),
             point: try record.requiredText("point"), state: state,
             code: record["code"]?.text.flatMap(RefusalCode.init(rawValue:)), readback: record["readback"]?.pointValue,
-            forget: try record.requiredTime("forget"))
+            forget: Deadline(stored: try record.requiredTime("forget"), at: now))
+        forget.uptime = max(forget.uptime, now.uptime + remember)
     }
 }

@@ -105,7 +105,8 @@ package enum Guards {
 
     private static func checks(_ context: GuardContext) -> [Check] {
         switch (context.stage, context.command.action) {
-        case (.resumption, _): [site, lockout, local, interlocks, limits]
+        // The policy may have been changed or taken away meanwhile.
+        case (.resumption, _): [address, authority, site, lockout, local, interlocks, limits]
         case (_, .set): always + holding + writing
         case (_, .renew): always + holding
         case (_, .release), (_, .cancel): always

@@ -43,8 +43,13 @@ extension JSONValue {
     }
 
     func requiredHex(_ key: String) throws(RecordError) -> [UInt8] {
-        let digits = try requiredText(key).compactMap(\.hexDigitValue)
-        guard digits.count % 2 == 0 else { throw RecordError(key) }
+        guard let member = self[key] else { throw RecordError(key) }
+        return try member.hexBytes(key)
+    }
+
+    /// The bytes that a text in hexadecimal digits stands for.
+    func hexBytes(_ name: String) throws(RecordError) -> [UInt8] {
+        guard let digits = text?.compactMap(\.hexDigitValue), digits.count % 2 == 0 else { throw RecordError(name) }
         return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
     }
 }

@@ -29,8 +29,11 @@ final class CommandCenter: Sendable {
         !site.commands.policies.isEmpty || !site.commands.issuers.isEmpty
     }
 
-    /// - Throws: ``KeyProblem`` where a key cannot be read, and where a broker's connection cannot be set up.
-    init(site: Site, ledger: ReopeningLedger, assembly: Assembly, clock: any Timekeeper, logger: Logger) throws {
+    /// - Throws: ``KeyProblem`` where the key of the audit cannot be read, and where a broker's connection cannot be set up.
+    init(
+        site: Site, keys: [String: IssuerKey], ledger: ReopeningLedger, assembly: Assembly, clock: any Timekeeper,
+        logger: Logger
+    ) throws {
         let folder = site.gateway.stateFolder
         self.site = ControlSite(site)
         self.ledger = ledger
@@ -39,7 +42,7 @@ final class CommandCenter: Sendable {
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
-            gateway: site.gateway.id, keys: try Self.keys(site.commands.issuers), skew: site.commands.skew)
+            gateway: site.gateway.id, keys: keys, skew: site.commands.skew)
         hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock)
         let topics = CommandTopics(gateway: site.gateway.id)
         connections = try site.publishers.map { try CommandConnection($0, subscriptions: topics.subscriptions) }
@@ -48,7 +51,10 @@ final class CommandCenter: Sendable {
             outcomes: JournalOutcomes(folder: folder, site: site), clock: clock)
     }
 
-    private static func keys(_ issuers: [Issuer]) throws -> [String: IssuerKey] {
+    /// What proves the messages of each issuer.
+    ///
+    /// - Throws: ``KeyProblem`` where a key cannot be read.
+    static func keys(_ issuers: [Issuer]) throws -> [String: IssuerKey] {
         var keys: [String: IssuerKey] = [:]
         for issuer in issuers {
             switch issuer.key {

@@ -13,6 +13,8 @@ final class CommandConnection: Sendable {
 
     fileprivate struct Outbox {
         var isConnected = false
+        /// Somebody hands messages to the library; whoever comes meanwhile leaves that to them, so that none is overtaken.
+        var isPumping = false
         var waiting: [OutboundMessage] = []
         var inFlight: [PublishToken: OutboundMessage] = [:]
         var nextToken: PublishToken = 1
@@ -86,21 +88,31 @@ final class CommandConnection: Sendable {
     }
 
     private func pump() {
+        guard outbox.withLock({ $0.beginPumping() }) else { return }
         while let (token, message) = outbox.withLock({ $0.take(Self.window) }) {
             do throws(UplinkError) {
                 try uplink.publish(message, token: token)
             } catch {
                 let again = error == .notConnected
                 outbox.withLock { $0.failed(token, again: again) }
-                if again { return }
+                guard !again else { return outbox.withLock { $0.isPumping = false } }
             }
         }
     }
 }
 
 extension CommandConnection.Outbox {
+    fileprivate mutating func beginPumping() -> Bool {
+        defer { isPumping = true }
+        return !isPumping
+    }
+
+    /// The next message to hand over; with nil the pumping ends.
     fileprivate mutating func take(_ window: Int) -> (PublishToken, OutboundMessage)? {
-        guard isConnected, !waiting.isEmpty, inFlight.count < window else { return nil }
+        guard isConnected, !waiting.isEmpty, inFlight.count < window else {
+            isPumping = false
+            return nil
+        }
         let token = nextToken
         nextToken += 1
         let message = waiting.removeFirst()

@@ -158,8 +158,12 @@ actor CommandHub: ControlUplink {
         let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
         listeners[command.id, default: []].append(continuation)
         defer { listeners[command.id] = nil }
-        let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token(.local(nil)))
-        guard await room.submit(.request(request)) else { return [] }
+        let token = token(.local(nil))
+        let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token)
+        guard await room.submit(.request(request)) else {
+            deliveries[token] = nil
+            return []
+        }
         return await first(of: events, within: Self.commandTime) { event in
             switch event.state {
             case .received, .executing, .written, .indeterminate, .reverting: false

@@ -76,7 +76,8 @@ struct InboundCommands: Sendable {
     ) throws(IntakeProblem) -> DeskEvent {
         let order = try ControlDocument(document.value)
         let sender = try self.sender(document, message, issued: order.issued, expires: order.expires, now)
-        return .order(IncomingOrder(order.order, reason: order.reason, sender: sender, token: token))
+        let copy = IncomingOrder.Copy(digest: document.digest, expires: order.expires)
+        return .order(IncomingOrder(order.order, reason: order.reason, sender: sender, copy: copy, token: token))
     }
 
     /// Who signed it, if it is meant now.

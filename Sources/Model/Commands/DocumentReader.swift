@@ -46,7 +46,10 @@ struct DocumentReader {
     }
 
     func number(_ key: String) throws(CommandFormatError) -> Double {
-        guard let number = try member(key).double, number.isFinite else { throw wrong(key, "must be a number") }
+        // What cannot be written again would be missing in the ledger's record.
+        guard let number = try member(key).double, JSONValue.double(number) != .null else {
+            throw wrong(key, "must be a number")
+        }
         return number
     }
 

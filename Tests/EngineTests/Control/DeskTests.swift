@@ -43,11 +43,11 @@ import Testing
         mutating func ask(
             _ number: UInt64, _ issuer: Issuer = ControlFixture.ai, point: String = "a",
             action: Command.Action = .set, value: Double = 7.5, lease: Int? = nil,
-            _ change: (inout Command) -> Void = { _ in }
+            _ change: (inout Command) throws -> Void = { _ in }
         ) throws {
             var command = ControlFixture.command(number, issuer, point: point, action: action, value: value, at: now)
             command.lease = lease.map { Command.Lease(duration: .seconds($0)) }
-            change(&command)
+            try change(&command)
             try handle(.request(ControlFixture.request(command, issuer)))
         }
 
