@@ -46,8 +46,14 @@ actor Assembly {
     /// The next `n` of each point of each device of this epoch, for whoever polls it next.
     private var numbers: [String: [String: UInt64]] = [:]
 
-    init(journal: SQLiteJournal, clock: any Timekeeper, loops: any EventLoopGroup, logger: Logger) {
+    private var learned: LearnedFile
+    /// Whether the disk refused to keep what was learned, which has been said.
+    private var isLearnedUnkept = false
+
+    init(journal: SQLiteJournal, learned: LearnedFile, clock: any Timekeeper, loops: any EventLoopGroup, logger: Logger)
+    {
         self.journal = journal
+        self.learned = learned
         self.clock = clock
         self.loops = loops
         self.logger = logger
@@ -80,11 +86,15 @@ actor Assembly {
         var polled: [PolledDevice] = []
         for device in devices {
             let layout = try await journal.register(DeviceDocument(device).layout)
-            board.update(device.id) { $0.since = $0.since ?? clock.utc }
-            polled.append(
-                PolledDevice(
-                    device: device, layout: layout, cost: RequestCost(connection.channel),
-                    numbers: numbers[device.id] ?? [:]))
+            let made = PolledDevice(
+                device: device, layout: layout, cost: RequestCost(connection.channel),
+                numbers: numbers[device.id] ?? [:],
+                learned: learned.learned(of: DeviceIdentity(device, on: connection)), at: clock.uptime)
+            board.update(device.id) { status in
+                status.since = status.since ?? clock.utc
+                status.learned = made.learned
+            }
+            polled.append(made)
         }
         let poller = Poller(
             connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
@@ -187,6 +197,7 @@ actor Assembly {
         guard let running = connections.removeValue(forKey: name) else { return }
         running.task.cancel()
         await running.task.value
+        keepLearned(including: running.devices)
         numbers.merge(await running.poller.numbers) { $1 }
         logger.notice("connection stopped", metadata: ["connection": "\(name)"])
     }
@@ -215,7 +226,34 @@ actor Assembly {
         }
     }
 
+    /// Writes down what polling found out since, for the next start.
+    ///
+    /// - Parameter stopped: devices that were polled until now.
+    func keepLearned(including stopped: [Device] = []) {
+        guard let site else { return }
+        var current: [DeviceIdentity: LearnedAddresses] = [:]
+        for connection in site.connections {
+            let polled = connections[connection.name]?.devices ?? []
+            for device in polled + stopped.filter({ $0.connection == connection.name }) {
+                current[DeviceIdentity(device, on: connection)] = board.status(of: device.id)?.learned
+            }
+        }
+        do {
+            try learned.keep(current)
+            isLearnedUnkept = false
+        } catch {
+            if !isLearnedUnkept { logger.warning("cannot keep what was learned", metadata: ["reason": "\(error)"]) }
+            isLearnedUnkept = true
+        }
+    }
+
     // MARK: - Asking
+
+    /// Every device of the site, see ``DevicesDocument``.
+    func devicesDocument() -> JSONValue {
+        guard let site else { return .compact([("devices", .array([]))]) }
+        return DevicesDocument(site: site, board: board.all, now: clock.utc).value
+    }
 
     /// What a broker is told whenever a session stands: the state, then every device.
     private func greeting() async -> [Announcement] {

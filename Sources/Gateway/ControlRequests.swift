@@ -11,12 +11,13 @@ struct ControlRequests {
         if let answer = await CommandRequests(assembly: assembly).answer(request) { return answer }
         switch (words.first, words.count) {
         case ("status", 1): return await assembly.status(.online).json
+        case ("devices", 1): return await assembly.devicesDocument().bytes
         case ("read", 2): return await read(words[1])
         case ("journal", 1): return await assembly.journalDocument()
         case ("replay", 3...): return await replay(to: words[1], words.dropFirst(2))
         default:
             return problem(
-                "unknown request; allowed: status, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
+                "unknown request; allowed: status, devices, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
                     + "command, rehearse, decide and order NAME DOCUMENT")
         }
     }

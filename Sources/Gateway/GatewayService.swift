@@ -40,7 +40,11 @@ package struct GatewayService: Service {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: Self.networkThreads)
         let journal = try SQLiteJournal(folder: site.gateway.stateFolder, settings: site.buffer, clock: clock)
         for note in journal.openingNotes { logger.warning("journal opened with losses", metadata: ["note": "\(note)"]) }
-        let assembly = Assembly(journal: journal, clock: clock, loops: loops, logger: logger)
+        let learned = LearnedFile(stateFolder: site.gateway.stateFolder)
+        if let damage = learned.damage {
+            logger.warning("what devices refuse is forgotten", metadata: ["reason": "\(damage)"])
+        }
+        let assembly = Assembly(journal: journal, learned: learned, clock: clock, loops: loops, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await journal.run() }
             try await assembly.apply(site)

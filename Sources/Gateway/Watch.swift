@@ -17,6 +17,7 @@ struct Watch {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
             let status = await assembly.status(.online)
             await assembly.sample(status)
+            await assembly.keepLearned()
             for (id, device) in status.devices where devices[id] != device.state {
                 if device.state != .waiting { log(id, device) }
                 devices[id] = device.state

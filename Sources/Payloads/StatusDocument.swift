@@ -68,9 +68,9 @@ extension JSONWriter {
             json.member("failed_polls") { $0.integer(status.failedPolls) }
             json.member("missed_polls") { $0.integer(status.missedPolls) }
             json.optional("trouble", status.trouble) { $0.string($1) }
-            if !status.refusedSpans.isEmpty {
+            if !status.learned.refused.isEmpty {
                 json.member("refused") {
-                    $0.array { list in status.refusedSpans.forEach { list.string($0.description) } }
+                    $0.array { list in status.learned.refused.forEach { list.string($0.description) } }
                 }
             }
         }

@@ -17,7 +17,8 @@ struct Headgate: AsyncParsableCommand {
             """,
         version: headgateVersion,
         subcommands: [
-            RunCommand.self, CheckCommand.self, DemoCommand.self, ReadCommand.self, SimulateCommand.self,
+            RunCommand.self, CheckCommand.self, DemoCommand.self, ReadCommand.self, DevicesCommand.self,
+            SimulateCommand.self,
             ProfileCommand.self,
             JournalCommand.self, CommandCommand.self, LockoutCommand.self, KeysCommand.self, AuditCommand.self,
         ])

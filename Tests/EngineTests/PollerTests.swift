@@ -14,17 +14,21 @@ struct PollerRig {
     let poller: Poller
 
     /// - Parameter devices: points of each device; units count from 1, names are `d1`, `d2` and so on.
-    init(_ devices: [[Point]], limits: DeviceLimits = DeviceLimits()) {
+    init(
+        _ devices: [[Point]], limits: DeviceLimits = DeviceLimits(), learned: LearnedAddresses = LearnedAddresses()
+    ) {
         let bus = ScriptedBus(clock: clock)
         self.bus = bus
-        start = clock.uptime
+        let now = clock.uptime
+        start = now
         let connection = Connection(name: "bus", channel: .tcp(Endpoint(host: "plc", port: 502)), timeout: .seconds(1))
         let polled = devices.enumerated().map { index, points in
             let device = Device(
                 id: "d\(index + 1)", profile: "test/device", revision: 1, connection: "bus", unit: UInt8(index + 1),
                 owner: "us", limits: limits, points: points)
             bus.answer(UInt8(index + 1), with: 7)
-            return PolledDevice(device: device, layout: LayoutID(index + 1), cost: .tcp)
+            return PolledDevice(
+                device: device, layout: LayoutID(index + 1), cost: .tcp, learned: learned, at: now)
         }
         poller = Poller(
             connection: connection, devices: polled, bus: bus, journal: journal, clock: clock, board: board, phase: 0)
@@ -182,7 +186,7 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
                 }
             }
         }
-        #expect(rig.board.status(of: "d1")?.refusedSpans.map(\.description) == ["holding 74"])
+        #expect(rig.board.status(of: "d1")?.learned.refused.map(\.description) == ["holding 74"])
         let repeated = rig.bus.requests.filter { $0.span.start == 74 && $0.span.registerCount == 1 }
         #expect(repeated.count == 1)
     }

@@ -141,7 +141,7 @@ import Testing
         device.state = .degraded
         device.since = UnixTime(milliseconds: 1)
         device.trouble = "bad_address"
-        device.refusedSpans = [RegisterSpan(table: .holding, start: 4, registerCount: 2)]
+        device.learned.refused = [RegisterSpan(table: .holding, start: 4, registerCount: 2)]
         var draining = PublisherFigures()
         (draining.state, draining.setAside, draining.drainSeconds) = (.draining, 3, 12.5)
         let document = StatusDocument(

@@ -59,15 +59,18 @@ extension PolledDevice {
         return scaled
     }
 
-    /// Applies limits and range, leaves out what the deadband filters, numbers the rest.
-    mutating func normalise(_ samples: Samples, at now: Duration) -> ReadingBatch {
+    /// Applies limits and range, leaves out what the deadband filters, numbers the rest. The verdict is about everything
+    /// that was read, also what is left out.
+    mutating func normalise(_ samples: Samples, at now: Duration) -> (readings: ReadingBatch, verdict: PollVerdict) {
         var batch = ReadingBatch(layout: layout)
+        var verdict = PollVerdict()
         batch.reserveCapacity(samples.points.count)
         var raw = samples.raw[...]
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
             let (value, reasons) = device.points[point].judged(samples.decoded[index])
+            verdict.add(reasons)
             guard points[point].isWorthPublishing(value, reasons, of: device.points[point], at: now) else { continue }
             if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
             batch.append(
@@ -75,7 +78,26 @@ extension PolledDevice {
                 number: points[point].nextNumber)
             points[point].nextNumber += 1
         }
-        return batch
+        return (batch, verdict)
+    }
+}
+
+/// How one poll went, over all its values.
+struct PollVerdict: Hashable, Sendable {
+    private(set) var valueCount = 0
+    private(set) var badCount = 0
+    /// The reasons of the worst value.
+    private(set) var worst: QualityReasons = []
+
+    mutating func add(_ reasons: QualityReasons) {
+        valueCount += 1
+        let quality = reasons.quality
+        if quality == .bad { badCount += 1 }
+        if worst.quality < quality { worst = reasons }
+    }
+
+    var state: DeviceState {
+        badCount == 0 ? .online : badCount < valueCount ? .degraded : .offline
     }
 }
 

@@ -15,12 +15,22 @@ package struct PolledDevice: Sendable {
     /// How long a refused address is left alone before it is asked for again.
     static let parkingTime = Duration.seconds(600)
 
-    /// - Parameter numbers: the next `n` of each point, from an earlier poller of this epoch; 0 for points not in it.
-    package init(device: Device, layout: LayoutID, cost: RequestCost, numbers: [String: UInt64] = [:]) {
+    /// - Parameters:
+    ///   - numbers: the next `n` of each point, from an earlier poller of this epoch; 0 for points not in it.
+    ///   - learned: what an earlier poller found out. Refused values are asked for again after a while.
+    ///   - now: uptime.
+    package init(
+        device: Device, layout: LayoutID, cost: RequestCost, numbers: [String: UInt64] = [:],
+        learned: LearnedAddresses = LearnedAddresses(), at now: Duration = .zero
+    ) {
         self.device = device
         self.layout = layout
         self.cost = cost
-        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost)
+        cuts = learned.cuts
+        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: learned.cuts)
+        // Points that the site file changed since may be read by other requests now.
+        let blocks = Set(plan.jobs.flatMap(\.blocks).map(\.span))
+        for span in learned.refused where blocks.contains(span) { parked[span] = now + Self.parkingTime }
         points = device.points.map { point in
             PolledPoint(
                 scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
@@ -62,9 +72,28 @@ package struct PolledDevice: Sendable {
         parked[block.span].map { now < $0 } ?? false
     }
 
-    /// Addresses that the device refuses, for status.
-    package var refusedSpans: [RegisterSpan] {
-        parked.keys.sorted { ($0.table, $0.start) < ($1.table, $1.start) }
+    /// The device answered for `block`. If that was a refused one it is no longer, and is read together with its
+    /// neighbours again.
+    ///
+    /// - Returns: whether that changed what is known.
+    mutating func answered(_ block: ReadBlock) -> Bool {
+        guard !parked.isEmpty, parked.removeValue(forKey: block.span) != nil else { return false }
+        cuts.subtract(Self.edges(of: block.span))
+        for span in parked.keys { cuts.formUnion(Self.edges(of: span)) }
+        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: cuts)
+        return true
+    }
+
+    private static func edges(of span: RegisterSpan) -> [RegisterCut] {
+        [
+            RegisterCut(table: span.table, address: Int(span.start)),
+            RegisterCut(table: span.table, address: span.end),
+        ]
+    }
+
+    /// What was found out so far, for status and for the next start.
+    package var learned: LearnedAddresses {
+        LearnedAddresses(refused: parked.keys.sorted { ($0.table, $0.start) < ($1.table, $1.start) }, cuts: cuts)
     }
 }
 

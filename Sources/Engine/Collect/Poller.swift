@@ -108,8 +108,8 @@ package actor Poller {
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
         await tellLosses(of: index, isMissing: due.missed > 0, isSilent: isSilent)
         let samples = devices[index].decode(answers)
-        let readings = devices[index].normalise(samples, at: clock.uptime)
-        report(readings, of: index)
+        let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
+        report(verdict, of: index)
         await tell(samples, of: index)
         // Publishers hear of it from the journal: there is no second path.
         if !readings.isEmpty { await journal.append(.readings(readings)) }
@@ -177,6 +177,7 @@ package actor Poller {
             switch result {
             case .success(let words):
                 note(health[index].answered(), of: index)
+                if devices[index].answered(block) { tellLearned(of: index) }
                 return (PollAnswer(block: block, time: time, result: .success(words)), nil)
             case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
                 attempt += 1
@@ -206,8 +207,12 @@ package actor Poller {
 
     private func divided(_ block: ReadBlock, after error: BusError?, job: Int, of index: Int) -> [ReadBlock] {
         guard case .refused(let code) = error, code == 2 || code == 3 else { return [] }
-        defer { board.update(devices[index].device.id) { $0.refusedSpans = devices[index].refusedSpans } }
+        defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
+    }
+
+    private func tellLearned(of index: Int) {
+        board.update(devices[index].device.id) { $0.learned = devices[index].learned }
     }
 
     /// A unit that does not answer one request is not asked the next ones of the same poll.
@@ -240,17 +245,15 @@ package actor Poller {
         return change
     }
 
-    private func report(_ readings: ReadingBatch, of index: Int) {
-        let worst = readings.reasons.max { $0.quality < $1.quality }
-        let bad = readings.reasons.count { $0.quality == .bad }
-        let state: DeviceState = bad == 0 ? .online : bad < readings.count ? .degraded : .offline
+    private func report(_ verdict: PollVerdict, of index: Int) {
+        guard verdict.valueCount > 0 else { return }
+        let state = verdict.state
         let now = clock.utc
         board.update(devices[index].device.id) { status in
-            status.polls += 1
-            if readings.isEmpty { return }
+            status.countPoll(failed: state == .offline)
             if status.state != state { (status.state, status.since) = (state, now) }
-            if bad < readings.count { status.lastGood = now } else { status.failedPolls += 1 }
-            status.trouble = worst.flatMap { $0.quality == .good ? nil : $0.reasons.last?.code }
+            if state != .offline { status.lastGood = now }
+            status.trouble = verdict.worst.quality == .good ? nil : verdict.worst.reasons.last?.code
         }
     }
 

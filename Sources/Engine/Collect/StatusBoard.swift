@@ -28,10 +28,23 @@ package struct DeviceStatus: Hashable, Sendable {
     package var writes: UInt64 = 0
     /// The worst reason of the last poll in words, nil when all was well.
     package var trouble: String?
-    /// Addresses that the device refuses.
-    package var refusedSpans: [RegisterSpan] = []
+    /// What was found out about its addresses.
+    package var learned = LearnedAddresses()
+    /// The last 64 polls, the newest in the least significant bit: 1 is a poll that gave no usable value.
+    private var recent: UInt64 = 0
 
     package init() {}
+
+    /// Polls that failed among the last 64.
+    package var recentlyFailed: Int { recent.nonzeroBitCount }
+    /// How many polls ``recentlyFailed`` looks back on.
+    package var recentPolls: Int { Int(min(polls, 64)) }
+
+    package mutating func countPoll(failed: Bool) {
+        polls += 1
+        if failed { failedPolls += 1 }
+        recent = recent << 1 | (failed ? 1 : 0)
+    }
 }
 
 /// The one place where the state of all assets is written down as it happens; everybody else reads copies.

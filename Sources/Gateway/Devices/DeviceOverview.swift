@@ -1,0 +1,118 @@
+import Console
+package import Model
+
+/// Which assets are connected and how they are, as the running gateway tells it.
+package struct DeviceOverview: Sendable {
+    private let document: JSONValue
+
+    /// - Parameter document: see ``DevicesDocument/value``.
+    package init(document: JSONValue) {
+        self.document = document
+    }
+
+    /// Asks the gateway that runs on a state folder.
+    package static func ask(stateFolder: String) throws(DeskProblem) -> DeviceOverview {
+        guard let answer = ControlClient(stateFolder: stateFolder).ask("devices", timeout: .seconds(5)) else {
+            throw .noGateway(folder: stateFolder)
+        }
+        guard let reply = try? JSONValue(parsing: Array(answer.utf8)) else { throw .unexpected(answer) }
+        if let message = reply["error"] { throw .refused(code: nil, message: message.text ?? "") }
+        guard reply["devices"] != nil else { throw .unexpected(answer) }
+        return DeviceOverview(document: reply)
+    }
+
+    package var json: [UInt8] { document.bytes }
+
+    private var devices: [JSONValue] { document["devices"]?.elements ?? [] }
+
+    /// A table, and below it what is wrong with whom.
+    package var text: String {
+        guard !devices.isEmpty else { return "the site file has no devices" }
+        var table = TextTable([
+            "DEVICE", "STATE", "SINCE", "LAST GOOD", "FAILED", "LAST 64", "MISSED", "PROFILE", "CONNECTION",
+        ])
+        for device in devices { table.add(row(device)) }
+        let troubles = devices.compactMap(trouble) + devices.compactMap(refusal)
+        return (table.lines + (troubles.isEmpty ? [] : [""] + troubles)).joined(separator: "\n")
+    }
+
+    private func row(_ device: JSONValue) -> [String] {
+        let age = device["last_good_age_s"]?.double.map { Self.age(seconds: $0) } ?? "never"
+        return [
+            device.text("id"), device.text("state"), device.text("since"), age,
+            Self.share(device.number("failed_polls"), of: device.number("polls")),
+            Self.share(device.number("recently_failed"), of: device.number("recent_polls")),
+            "\(device.number("missed_polls"))", "\(device.text("profile"))@\(device.number("revision"))",
+            "\(device.text("connection")) unit \(device.number("unit"))",
+        ]
+    }
+
+    private func trouble(_ device: JSONValue) -> String? {
+        guard let words = device["trouble_text"]?.text else { return nil }
+        return TextTable.safe("\(device.text("id")): \(words) (\(device.text("trouble")))")
+    }
+
+    private func refusal(_ device: JSONValue) -> String? {
+        let spans = Self.refused(device)
+        guard !spans.isEmpty else { return nil }
+        let list = spans.map { "\($0.span) (\($0.points.joined(separator: ", ")))" }.joined(separator: "; ")
+        return TextTable.safe("\(device.text("id")): refuses \(list)")
+    }
+
+    /// What to change in each profile so that it no longer asks for what is refused; points that every device of the
+    /// profile refuses are told from those that only some do.
+    package var refusedText: String {
+        let byProfile = Dictionary(grouping: devices) { "\($0.text("profile"))@\($0.number("revision"))" }
+        let sections = byProfile.sorted { $0.key < $1.key }.compactMap { Self.advice($0.key, $0.value) }
+        return sections.isEmpty ? "# no device refuses anything" : sections.joined(separator: "\n\n")
+    }
+
+    private static func advice(_ profile: String, _ devices: [JSONValue]) -> String? {
+        var refusers: [RegisterSpan: (devices: [String], points: [String])] = [:]
+        for device in devices {
+            for (span, points) in refused(device) {
+                refusers[span, default: ([], points)].devices.append(device.text("id"))
+            }
+        }
+        guard !refusers.isEmpty else { return nil }
+        let ordered = refusers.sorted { ($0.key.table, $0.key.start) < ($1.key.table, $1.key.start) }
+        let lines = ordered.map { span, found in
+            let who =
+                found.devices.count == devices.count
+                ? "all \(devices.count) devices" : found.devices.joined(separator: ", ")
+            return "# refused by \(who): \(span); take out or correct below 'points:':\n"
+                + found.points.map { "#   \($0)" }.joined(separator: "\n")
+        }
+        return (["# profile \(profile)"] + lines).joined(separator: "\n")
+    }
+
+    private static func refused(_ device: JSONValue) -> [(span: RegisterSpan, points: [String])] {
+        (device["refused"]?.elements ?? []).compactMap { entry in
+            RegisterSpan(entry).map { ($0, entry["points"]?.elements.compactMap(\.text) ?? []) }
+        }
+    }
+
+    /// `0.4 s`, `90 s`, `12 min`, `5 h`, `3 d`
+    static func age(seconds: Double) -> String {
+        switch seconds {
+        case ..<10: "\((seconds * 10).rounded() / 10) s"
+        case ..<120: "\(Int(seconds)) s"
+        case ..<7200: "\(Int(seconds / 60)) min"
+        case ..<172_800: "\(Int(seconds / 3600)) h"
+        default: "\(Int(min(seconds / 86_400, 1e9))) d"
+        }
+    }
+
+    /// `2.5 %`; `–` before the first poll. What is not zero is not shown as zero.
+    static func share(_ part: Int64, of whole: Int64) -> String {
+        guard whole > 0 else { return "–" }
+        let percent = Double(part) * 100 / Double(whole)
+        if part > 0, percent < 0.1 { return "<0.1 %" }
+        return "\((percent * 10).rounded() / 10) %"
+    }
+}
+
+extension JSONValue {
+    fileprivate func text(_ key: String) -> String { self[key]?.text ?? "" }
+    fileprivate func number(_ key: String) -> Int64 { self[key]?.integer ?? 0 }
+}

@@ -1,0 +1,77 @@
+import Engine
+import Model
+
+/// The answer to `devices`: every asset of the site with what polling it showed.
+struct DevicesDocument {
+    let site: Site
+    let board: [String: DeviceStatus]
+    let now: UnixTime
+
+    /// `{"time","devices":[{"id","profile","revision","connection","endpoint","unit","owner","state","since","last_good",
+    /// "last_good_age_s","polls","failed_polls","missed_polls","recent_polls","recently_failed","trouble","trouble_text",
+    /// "refused":[{"table","address","count","points"}]}]}`
+    var value: JSONValue {
+        .compact([
+            ("time", .string(now.rfc3339)),
+            ("devices", .array(site.devices.map(device))),
+        ])
+    }
+
+    private func device(_ device: Device) -> JSONValue {
+        let status = board[device.id] ?? DeviceStatus()
+        let endpoint = site.connections.first { $0.name == device.connection }?.endpoint
+        let identity: [(String, JSONValue)] = [
+            ("id", .string(device.id)), ("profile", .string(device.profile)), ("revision", .integer(device.revision)),
+            ("connection", .string(device.connection)), ("endpoint", .optional(endpoint)),
+            ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
+        ]
+        return .compact(
+            identity + health(status) + [("refused", .array(status.learned.refused.map { refused($0, device) }))])
+    }
+
+    private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {
+        [
+            ("state", .string(status.state.rawValue)), ("since", .optional(status.since?.rfc3339)),
+            ("last_good", .optional(status.lastGood?.rfc3339)),
+            ("last_good_age_s", status.lastGood.map { .double(max(0, (now - $0).milliseconds.seconds)) } ?? .null),
+            ("polls", .integer(status.polls)), ("failed_polls", .integer(status.failedPolls)),
+            ("missed_polls", .integer(status.missedPolls)), ("recent_polls", .integer(status.recentPolls)),
+            ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
+            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
+        ]
+    }
+
+    private func refused(_ span: RegisterSpan, _ device: Device) -> JSONValue {
+        let names = device.points.filter { $0.span.overlaps(span) }.map { JSONValue.string($0.name) }
+        guard case .object(let members) = span.document else { return span.document }
+        return .object(members + [.init("points", .array(names))])
+    }
+}
+
+extension Int64 {
+    fileprivate var seconds: Double { Double(self) / 1000 }
+}
+
+extension QualityReason {
+    /// What it means, and where to look, for whoever stands before the device.
+    fileprivate var words: String {
+        switch self {
+        case .timeout: "does not answer: power, wiring, unit address, baud rate and parity"
+        case .commDown: "cannot be reached: the connection, or the gateway before it, is down"
+        case .protocolError: "answers are damaged: noise, wrong parity, or two masters on the line"
+        case .badAddress: "refuses some addresses: see what it refuses, and the profile"
+        case .notImplemented: "does not know the function code: the table of the profile is wrong for it"
+        case .deviceFailure: "reports a failure of its own"
+        case .deviceBusy: "says that it is busy"
+        case .decodeError: "some registers hold no number of their type: byte order or type of the profile"
+        case .impossible: "some values are physically impossible: byte order, scale or type of the profile"
+        case .sentinel: "some values are marked as not available by the device"
+        case .outOfRange: "some values are outside their usual range"
+        case .configSuspect: "another device may be answering than the profile is for"
+        case .waiting: "some values wait for a scale that the device has not given yet"
+        case .localOverride, .lastValue, .stale, .flatline, .substituted, .sensorLimit, .spike, .drift, .torn,
+            .clockSuspect, .simulated, .outOfService, .shutdown:
+            "some values are \(code)"
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import Engine
+import Foundation
+import Gateway
+import Logging
+import Model
+import ServiceLifecycle
+import Simulator
+import Testing
+
+@Suite struct LearnedFileTests {
+    static let connection = Connection(name: "c", channel: .tcp(Endpoint(host: "10.0.0.5", port: 502)))
+
+    static func identity(profile: String = "p/q", revision: Int = 1, unit: UInt8 = 1) -> DeviceIdentity {
+        DeviceIdentity(
+            Device(
+                id: "d", profile: profile, revision: revision, connection: "c", unit: unit, owner: "o", points: []),
+            on: connection)
+    }
+
+    static let learned = LearnedAddresses(
+        refused: [RegisterSpan(table: .input, start: 7, registerCount: 2)],
+        cuts: [RegisterCut(table: .input, address: 7), RegisterCut(table: .input, address: 9)])
+
+    @Test func whatWasLearnedComesBackForTheSameDeviceOnly() throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        var file = LearnedFile(stateFolder: folder.path)
+        try file.keep([Self.identity(): Self.learned])
+        let again = LearnedFile(stateFolder: folder.path)
+        #expect(again.damage == nil)
+        #expect(again.learned(of: Self.identity()) == Self.learned)
+        for other in [Self.identity(profile: "p/r"), Self.identity(revision: 2), Self.identity(unit: 2)] {
+            #expect(again.learned(of: other).isEmpty)
+        }
+    }
+
+    @Test func aNewRevisionOfTheProfileMakesTheOldOneForgotten() throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        var file = LearnedFile(stateFolder: folder.path)
+        try file.keep([Self.identity(): Self.learned, Self.identity(unit: 2): Self.learned])
+        try file.keep([Self.identity(revision: 2): LearnedAddresses()])
+        let again = LearnedFile(stateFolder: folder.path)
+        #expect(again.learned(of: Self.identity()).isEmpty)
+        #expect(again.learned(of: Self.identity(unit: 2)) == Self.learned)
+    }
+
+    @Test func aDamagedFileIsToldAndReplaced() throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        try Data("{\"schema\":\"learned/1\",\"dev".utf8).write(
+            to: URL(fileURLWithPath: folder.path + "/" + LearnedFile.name))
+        var file = LearnedFile(stateFolder: folder.path)
+        #expect(file.damage != nil)
+        try file.keep([Self.identity(): Self.learned])
+        #expect(LearnedFile(stateFolder: folder.path).learned(of: Self.identity()) == Self.learned)
+    }
+}
+
+struct Folder {
+    let path = NSTemporaryDirectory() + "/hg-\(UUID().uuidString)"
+
+    init() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// `headgate devices` against a running gateway and simulated devices, one of them silent.
+@Suite(.serialized) struct DevicesTests {
+    static func point(_ name: String, _ address: UInt16) -> Point {
+        Point(
+            name: name, table: .holding, protocolAddress: address, encoding: Encoding(type: .uint16),
+            every: .milliseconds(100))
+    }
+
+    static func site(port: Int, folder: String) -> Site {
+        func device(_ id: String, _ unit: UInt8) -> Device {
+            Device(
+                id: id, profile: "p/q", revision: 3, connection: "c", unit: unit, owner: "o",
+                points: [point("there", 0), point("missing", 1)])
+        }
+        return Site(
+            gateway: GatewayIdentity(id: "g", owner: "o", stateFolder: folder),
+            connections: [
+                Connection(
+                    name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: port)), timeout: .milliseconds(100))
+            ],
+            devices: [device("good", 1), device("dead", 2)], publishers: [])
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func whatADeviceRefusesIsShownAndNotAskedForAfterARestart() async throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        // The simulated units know one of the two points only, and refuse the other.
+        let units = [UInt8(1), 2].map { ($0, SimulatedUnit(points: [Self.point("there", 0)])) }
+        let field = try TCPSimulator(port: 0, units: Dictionary(uniqueKeysWithValues: units))
+        defer { field.stop() }
+        field.faults.set(.silence, unit: 2)
+        let site = Self.site(port: field.port, folder: folder.path)
+        for _ in 1...2 {
+            let overview = try await Self.running(site) {
+                try await Self.waitFor { try DeviceOverview.ask(stateFolder: folder.path) }
+            }
+            let text = overview.text
+            #expect(text.contains("good: refuses holding 1 (missing)"), "\(text)")
+            #expect(text.contains("dead: does not answer"), "\(text)")
+            #expect(overview.refusedText.contains("# refused by good: holding 1;"), "\(overview.refusedText)")
+        }
+        let kept = LearnedFile(stateFolder: folder.path).learned(
+            of: DeviceIdentity(site.devices[0], on: site.connections[0]))
+        #expect(kept.refused == [RegisterSpan(table: .holding, start: 1, registerCount: 1)])
+        #expect(throws: DeskProblem.noGateway(folder: folder.path)) {
+            try DeviceOverview.ask(stateFolder: folder.path)
+        }
+    }
+
+    /// Asks until both devices have been polled often enough to be judged.
+    private static func waitFor(_ ask: @Sendable () throws -> DeviceOverview) async throws -> DeviceOverview {
+        for _ in 0..<100 {
+            let overview = try? ask()
+            if let overview, overview.text.contains("degraded"), overview.text.contains("offline") { return overview }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return try ask()
+    }
+
+    private static func running(_ site: Site, _ body: @Sendable () async throws -> DeviceOverview) async throws
+        -> DeviceOverview
+    {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
+        return try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let result = try await body()
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            return result
+        }
+    }
+}
