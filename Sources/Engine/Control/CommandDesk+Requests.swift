@@ -35,6 +35,10 @@ extension CommandDesk {
         guard site.issuers[name] != nil else { return (.notAuthorised, "no issuer has this name") }
         let allowsUnsigned = site.points[command.point]?.policy?.allowsUnsigned ?? false
         guard request.sender.isProven || allowsUnsigned else { return (.badSignature, "the request is not signed") }
+        // Anybody can write a person's name, and a person outranks every machine.
+        guard request.sender.isProven || site.issuers[name]?.category.isPerson == false else {
+            return (.badSignature, "the request of a person is signed, whatever the policy allows to machines")
+        }
         let isKnown = commands[command.id] != nil || finished[command.id] != nil
         if command.expires <= now.utc, !isKnown { return (.expired, "its time is over") }
         if command.issued - now.utc > site.settings.skew { return (.timeSkew, "it is issued in the future") }

@@ -23,7 +23,7 @@ struct InboundCommands: Sendable {
     /// Nil for a topic that is none of ours.
     func event(_ message: InboundMessage, token: DeliveryToken, now: UnixTime) -> DeskEvent? {
         guard let inbound = topics.inbound(message.topic) else { return nil }
-        let reply = Self.reply(to: message)
+        var reply: ReplyAddress?
         let place =
             switch inbound {
             case .request(let point): point
@@ -32,6 +32,8 @@ struct InboundCommands: Sendable {
         do throws(IntakeProblem) {
             guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
             let document = try SignedDocument(message.payload, verifier: verifier)
+            // Who proves nothing does not choose what this gateway publishes where.
+            if document.keyID != nil { reply = Self.reply(to: message) }
             switch inbound {
             case .request(let point): return try request(point, document, message, reply, token)
             case .decision(let id): return try decision(id, document, message, token, now)
