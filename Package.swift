@@ -111,7 +111,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Audit", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "SQLiteJournal", "Simulator",
+                "Audit", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles", "SQLiteJournal",
+                "Simulator",
                 lifecycle, logging, grdb,
             ],
             swiftSettings: strict),

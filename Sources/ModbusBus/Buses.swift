@@ -6,6 +6,13 @@ package import NIOCore
 package enum Buses {
     /// - Parameter loop: carries the TCP channels of this bus.
     package static func make(_ connection: Connection, loop: any EventLoop, clock: any Timekeeper) -> any Bus {
+        makeInterviewing(connection, loop: loop, clock: clock)
+    }
+
+    /// The same bus, for who wants to ask devices who they are.
+    package static func makeInterviewing(
+        _ connection: Connection, loop: any EventLoop, clock: any Timekeeper
+    ) -> any InterviewingBus {
         switch connection.channel {
         case .tcp(let endpoint):
             StreamBus(connection, endpoint: endpoint, framing: .tcp, loop: loop, clock: clock)

@@ -73,7 +73,7 @@ package actor SerialBus: Bus {
 
     // MARK: - Requests
 
-    private func transact(
+    func transact(
         _ pdu: [UInt8], unit: UInt8, replyByteCount: Int, timeout: Duration, isWrite: Bool = false
     ) throws(BusError) -> [UInt8] {
         let context = try openPort()

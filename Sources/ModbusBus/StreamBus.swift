@@ -23,7 +23,7 @@ package actor StreamBus: Bus {
     private let loop: any EventLoop
     private let connection: Connection
     private let endpoint: Endpoint
-    private let framing: Framing
+    let framing: Framing
     private let clock: any Timekeeper
     private var channel: (any Channel)?
     private var opening: EventLoopFuture<any Channel>?
@@ -107,7 +107,7 @@ package actor StreamBus: Bus {
         return channel
     }
 
-    private func transact(
+    func transact(
         _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
     ) async throws(BusError) -> [UInt8] {
         try await exchange(pdu, expected, on: readyChannel(), timeout: timeout)

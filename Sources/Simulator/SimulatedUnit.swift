@@ -36,6 +36,23 @@ package final class SimulatedUnit: Sendable {
         advance(to: 0)
     }
 
+    /// A unit that is what `profile` describes, also to those who check its identity.
+    ///
+    /// - Parameter isLenient: whether it answers over undeclared addresses even where the profile says that it does not.
+    package convenience init(profile: DeviceProfile, seed: UInt64 = 1, isLenient: Bool = false) {
+        var points = profile.points
+        var identity: [(name: String, value: PointValue)] = []
+        for (index, check) in profile.identity.enumerated() {
+            guard case .register(var point, let value) = check else { continue }
+            // Comes last, so that it wins where a point takes the same registers for something else.
+            point.name = "identify\(index)"
+            points.append(point)
+            identity.append((point.name, value))
+        }
+        self.init(points: points, seed: seed, toleratesGaps: isLenient || profile.limits.gap != 0)
+        for (name, value) in identity { set(name, value) }
+    }
+
     /// Moves every value that nobody holds to where it is `seconds` after the start.
     package func advance(to seconds: Double) {
         state.withLock { state in

@@ -57,12 +57,9 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let profile = try Self.profile(profile)
-        // A profile that lets requests read over holes says that the device answers them.
-        let toleratesGaps = lenient || profile.limits.gap != 0
         let units = Dictionary(
             unit.map { seed in
-                let unit = SimulatedUnit(
-                    points: profile.points, seed: UInt64(seed), toleratesGaps: toleratesGaps)
+                let unit = SimulatedUnit(profile: profile, seed: UInt64(seed), isLenient: lenient)
                 return (UInt8(seed), unit)
             }
         ) { $1 }

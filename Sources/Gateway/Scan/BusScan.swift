@@ -1,0 +1,115 @@
+import Engine
+import ModbusBus
+package import Model
+import NIOCore
+import NIOPosix
+
+/// Looks for units on a connection and asks them who they are. It only ever reads.
+package struct BusScan: Sendable {
+    /// How far it is, for whoever watches.
+    package struct Progress: Hashable, Sendable {
+        package var line: SerialLine?
+        package var unit: UInt8
+        package var requests: Int
+        package var requestLimit: Int
+        package var found: Int
+    }
+
+    private let connection: Connection
+    private let plan: ScanPlan
+    private let matching: ProfileMatching
+    private let clock = SystemClock()
+
+    package init(_ connection: Connection, plan: ScanPlan, profiles: [DeviceProfile]) {
+        self.connection = connection
+        self.plan = plan
+        matching = ProfileMatching(profiles: profiles)
+    }
+
+    package func run(progress: (Progress) -> Void) async throws -> ScanReport {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var report = ScanReport(endpoint: connection.endpoint)
+        // First whoever is likely, at all settings; then everybody, setting by setting.
+        let attempts = plan.lines.count > 1 ? [plan.likelyUnits, plan.units] : [plan.units]
+        search: for units in attempts {
+            for line in plan.lines {
+                guard try await hasAnswer(on: line, from: units, loops, &report, progress) else {
+                    if report.failure != nil { break search }
+                    continue
+                }
+                report.line = line
+                break search
+            }
+        }
+        try await loops.shutdownGracefully()
+        return report
+    }
+
+    private func connection(on line: SerialLine?) -> Connection {
+        var tuned = connection
+        if let line { tuned.channel = .serial(line) }
+        return tuned
+    }
+
+    /// Asks `units` at one setting; the first answer settles it, and then all units are asked.
+    private func hasAnswer(
+        on line: SerialLine?, from units: [UInt8], _ loops: MultiThreadedEventLoopGroup, _ report: inout ScanReport,
+        _ progress: (Progress) -> Void
+    ) async throws -> Bool {
+        let bus = Buses.makeInterviewing(connection(on: line), loop: loops.next(), clock: clock)
+        let found = await sweep(bus, units, line, &report, progress, stopsAtFirst: units != plan.units)
+        if !found.isEmpty {
+            let all =
+                units == plan.units ? found : await sweep(bus, plan.units, line, &report, progress, stopsAtFirst: false)
+            for (unit, exception) in all {
+                report.units.append(await identify(bus, unit: unit, exception: exception, &report))
+            }
+        }
+        await bus.close()
+        return !found.isEmpty
+    }
+
+    private func sweep(
+        _ bus: any InterviewingBus, _ units: [UInt8], _ line: SerialLine?, _ report: inout ScanReport,
+        _ progress: (Progress) -> Void, stopsAtFirst: Bool
+    ) async -> [(UInt8, UInt8?)] {
+        var found: [(UInt8, UInt8?)] = []
+        let span = RegisterSpan(table: .holding, start: 0, registerCount: 1)
+        for unit in units {
+            report.requests += 1
+            do throws(BusError) {
+                _ = try await bus.read(span, unit: unit, timeout: connection.timeout)
+                found.append((unit, nil))
+            } catch {
+                switch error {
+                // The gateway in between says that nobody is there.
+                case .refused(0x0A), .refused(0x0B): break
+                case .refused(let code): found.append((unit, code))
+                case .linkDown(let reason):
+                    report.failure = reason
+                    return found
+                case .noResponse, .garbled, .invalidRequest: break
+                }
+            }
+            progress(
+                Progress(
+                    line: line, unit: unit, requests: report.requests, requestLimit: plan.requestLimit,
+                    found: found.count))
+            if stopsAtFirst, !found.isEmpty { break }
+        }
+        return found
+    }
+
+    private func identify(
+        _ bus: any InterviewingBus, unit: UInt8, exception: UInt8?, _ report: inout ScanReport
+    ) async -> FoundUnit {
+        let description = await bus.describe(unit: unit, timeout: connection.timeout)
+        var asked = 0
+        let profiles = await matching.matches(description) { span in
+            asked += 1
+            return try? await bus.read(span, unit: unit, timeout: connection.timeout)
+        }
+        report.requests += asked
+        return FoundUnit(unit: unit, exception: exception, description: description, profiles: profiles)
+    }
+}

@@ -1,0 +1,87 @@
+import Foundation
+import Gateway
+import Model
+import Profiles
+import Simulator
+import Testing
+
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ScanTests {
+    static let profiles: [DeviceProfile] = {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
+        let library = ProfileLibrary(folders: [root.standardizedFileURL.path])
+        return library.files.compactMap { library.load($0.id).value }
+    }()
+
+    static func units(_ ids: [UInt8: String]) throws -> [UInt8: SimulatedUnit] {
+        try ids.mapValues { id in SimulatedUnit(profile: try #require(profiles.first { $0.id == id })) }
+    }
+
+    static let three: [UInt8: String] = [3: "abb/b23", 17: "siemens/mag6000", 42: "socomec/countis-e34"]
+
+    static func scan(_ connection: Connection, units: [UInt8]) async throws -> ScanReport {
+        let plan = ScanPlan(
+            connection, units: units, bauds: nil, formats: nil, known: profiles.compactMap(\.factorySerial))
+        return try await BusScan(connection, plan: plan, profiles: profiles).run { _ in }
+    }
+
+    @Test func threeUnitsOnALineAreFoundAndTheirProfilesNamed() async throws {
+        let terminal = try PseudoTerminal()
+        defer { terminal.close() }
+        let line = SerialLine(path: terminal.slavePath, baud: 19_200)
+        let units = try Self.units(Self.three)
+        let field = try SerialSimulator(line: line, descriptor: terminal.master, units: units)
+        defer { field.stop() }
+        let connection = Connection(name: "line", channel: .serial(line), timeout: .milliseconds(20))
+        let report = try await Self.scan(connection, units: Array(1...60))
+        #expect(report.failure == nil)
+        #expect(report.units.map(\.unit) == [3, 17, 42])
+        #expect(report.units.map(\.profiles) == [["abb/b23"], ["siemens/mag6000"], ["socomec/countis-e34"]])
+        let written = units.values.filter { !$0.writes.isEmpty }
+        #expect(written.count == 0, "a scan never writes")
+    }
+
+    @Test func unitsBehindOneEndpointAreFoundAndOthersAreNot() async throws {
+        let field = try TCPSimulator(port: 0, units: try Self.units(Self.three))
+        defer { field.stop() }
+        let connection = Connection(
+            name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)), timeout: .milliseconds(200))
+        let report = try await Self.scan(connection, units: Array(1...50))
+        #expect(report.units.map(\.unit) == [3, 17, 42])
+        #expect(report.units.map(\.profiles) == [["abb/b23"], ["siemens/mag6000"], ["socomec/countis-e34"]])
+    }
+
+    @Test func aPortThatIsNotThereIsTold() async throws {
+        let connection = Connection(name: "l", channel: .serial(SerialLine(path: "/dev/none", baud: 9600)))
+        let report = try await Self.scan(connection, units: [1])
+        #expect(report.failure?.contains("no such device") == true)
+    }
+}
+
+@Suite struct ProbeTests {
+    static func table(_ words: [UInt16], _ expected: String) throws -> (ProbeTable, DecimalNumber) {
+        let number = try #require(DecimalNumber(expected))
+        let span = RegisterSpan(table: .holding, start: 100, registerCount: words.count)
+        return (ProbeTable(span: span, words: words, expected: number), number)
+    }
+
+    @Test(
+        arguments: [
+            ([0x4366, 0x8000], "230.5", ValueType.float32, "ABCD", "1"),
+            ([0x8000, 0x4366], "230.5", .float32, "CDAB", "1"),
+            ([0x6643, 0x0080], "230.5", .float32, "BADC", "1"), ([0x0080, 0x6643], "230.5", .float32, "DCBA", "1"),
+            ([2305], "230.5", .uint16, "ABCD", "0.1"), ([0x0001, 0xE240], "123456", .uint32, "ABCD", "1"),
+            ([0xE240, 0x0001], "12345.6", .uint32, "CDAB", "0.1"), ([0xFF9C], "-10.0", .int16, "ABCD", "0.1"),
+        ] as [([UInt16], String, ValueType, String, String)])
+    func anExpectedValueNamesTypeOrderAndScale(
+        words: [UInt16], expected: String, type: ValueType, order: String, scale: String
+    ) throws {
+        let (table, number) = try Self.table(words, expected)
+        let best = try #require(table.answers(number).first)
+        #expect((best.type, best.order?.name, best.scale) == (type, order, DecimalNumber(scale)))
+    }
+
+    @Test func whatIsNotThereIsNotNamed() throws {
+        let (table, number) = try Self.table([1, 2, 3], "777.7")
+        #expect(table.answers(number).isEmpty)
+    }
+}
