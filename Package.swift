@@ -115,6 +115,13 @@ let package = Package(
                 lifecycle, logging, grdb,
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests",
+            dependencies: [
+                "Console", "Engine", "Gateway", "Model", "Payloads", "Profiles", "SQLiteJournal", "headgate",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ] + nio,
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -66,6 +66,7 @@ compress usr/share/doc/headgate/changelog
 for file in README.md docs/*.md; do
     [ -f "$file" ] && put 644 "$file" "usr/share/doc/headgate/${file##*/}"
 done
+for file in docs/examples/*.py; do put 755 "$file" "usr/share/doc/headgate/examples/${file##*/}"; done
 printf 'headgate (%s-%s) unstable; urgency=medium\n\n  * Release %s; what changed is in changelog.gz.\n\n -- %s  %s\n' \
     "$version" "$revision" "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" \
     >"$root/usr/share/doc/headgate/changelog.Debian"

@@ -7,7 +7,7 @@ set -eu
 libraries="libmodbus-dev libmosquitto-dev libsqlite3-dev"
 compiler="gcc libc6-dev make pkg-config"
 peers="mosquitto mosquitto-clients socat mbpoll openssl"
-checkers="python3 python3-jsonschema python3-paho-mqtt python3-yaml python3-venv"
+checkers="python3 python3-jsonschema python3-paho-mqtt python3-jwt python3-cryptography python3-yaml python3-venv"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -1,6 +1,8 @@
+import Console
 import Foundation
 package import Logging
 package import Model
+import Payloads
 import Profiles
 package import ServiceLifecycle
 import Simulator
@@ -10,9 +12,14 @@ import UnixSignals
 package final class Demo {
     package let folder: String
     package let brokerPort: Int
+    private let keyPath: String
     package let site: Site
     private let broker: PrivateBroker
     private let plant: DemoPlant
+
+    /// Name of the machine that recommends, and of the person who decides.
+    package static let optimiser = "chw-opt"
+    package static let person = "you"
 
     /// Why the demo cannot start, in words.
     package struct Failure: Error, CustomStringConvertible {
@@ -38,7 +45,11 @@ package final class Demo {
                     remoteIO: points("demo/remote-io")))
             broker = try PrivateBroker(folder: folder)
             brokerPort = broker.port
-            site = try Self.site(folder: folder, plant: plant, brokerPort: broker.port)
+            let key = try JSONWebKey(ed25519: Self.optimiser)
+            keyPath = folder + "/" + Self.optimiser + KeyFiles.suffix
+            try KeyFiles.create(keyPath, key.json)
+            site = try Self.site(
+                folder: folder, plant: plant, brokerPort: broker.port, key: key.verifying.siteText ?? "")
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
             throw error
@@ -46,7 +57,7 @@ package final class Demo {
     }
 
     /// Runs the plant and the gateway until told to stop, and leaves nothing behind.
-    package func run(logger: Logger, display: any Service) async throws {
+    package func run(logger: Logger, display: [any Service]) async throws {
         defer { cleanUp() }
         let gateway = GatewayService(site: site, logger: logger)
         let group = ServiceGroup(
@@ -54,10 +65,14 @@ package final class Demo {
                 services: [
                     .init(service: PlantClock(plant: plant)),
                     .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(service: display, successTerminationBehavior: .gracefullyShutdownGroup),
-                ],
+                ] + display.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
+    }
+
+    /// What an onlooker needs.
+    package var handle: DemoHandle {
+        DemoHandle(brokerPort: brokerPort, keyPath: keyPath, stateFolder: site.gateway.stateFolder)
     }
 
     private func cleanUp() {
@@ -67,9 +82,9 @@ package final class Demo {
     }
 
     /// The demo's site file, loaded like any other.
-    private static func site(folder: String, plant: DemoPlant, brokerPort: Int) throws -> Site {
+    private static func site(folder: String, plant: DemoPlant, brokerPort: Int, key: String) throws -> Site {
         let path = folder + "/headgate.yaml"
-        try text(folder: folder, plant: plant, brokerPort: brokerPort).write(
+        try (text(folder: folder, plant: plant, brokerPort: brokerPort) + commands(key: key)).write(
             toFile: path, atomically: true, encoding: .utf8)
         let loaded = SiteFile.load(path: path, shippedProfiles: ShippedFiles.profiles)
         guard loaded.isClean, let site = loaded.value else {
@@ -97,6 +112,48 @@ package final class Demo {
         buffer: {max_size: 64MiB, max_age: 1d}
 
         """
+    }
+
+    private static func commands(key: String) -> String {
+        """
+        commands:
+          issuers:
+            \(optimiser): {key: "\(key)", category: ai, lane: shadow, heartbeat: 12s}
+            \(person): {category: operator}
+          policies:
+            chw-setpoint:
+              points: [chiller1/chw_setpoint]
+              allow: [\(optimiser), \(person)]
+              min: 5.5
+              max: 10
+              step: 2
+              interlocks: ["chiller1/running == true", "age(chiller1/chw_supply_temp) < 10s"]
+              approval: {by: [\(person)], within: 5m}
+              lease: {max: 10m}
+              fallback: 6.5
+
+        """
+    }
+}
+
+/// Where a running demo can be talked to.
+package struct DemoHandle: Sendable {
+    package let brokerPort: Int
+    /// The private key of the optimiser.
+    package let keyPath: String
+    let stateFolder: String
+
+    /// Asks the gateway over its local socket, as the command line does; nil while it is not there.
+    package func ask(_ request: String) -> String? {
+        ControlClient(stateFolder: stateFolder).ask(request)
+    }
+
+    /// Approves a command in the name of ``Demo/person``.
+    package func approve(_ id: String) -> String? {
+        guard let id = CommandID(id) else { return nil }
+        let now = SystemClock().utc
+        let decision = DecisionDocument(id: id, isApproval: true, issued: now, expires: now + .seconds(60))
+        return ask("decide \(Demo.person) \(String(decoding: decision.document.bytes, as: UTF8.self))")
     }
 }
 

@@ -142,7 +142,7 @@ package struct JournalExport {
 
     /// One line (RFC 4180), without its end. A text that a spreadsheet would run as a formula is what the device said, and
     /// stays so.
-    private static func csv(_ fields: [String]) -> [UInt8] {
+    static func csv(_ fields: [String]) -> [UInt8] {
         let line = fields.map { field in
             guard field.contains(where: { ",\"\n\r".contains($0) }) else { return field }
             return "\"" + field.replacing("\"", with: "\"\"") + "\""

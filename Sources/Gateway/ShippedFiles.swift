@@ -15,10 +15,20 @@ package enum ShippedFiles {
         return installed
     }
 
-    private static func folderAbove(_ start: String) -> String? {
+    /// A file of `docs/examples`: beside the installed program's documentation, or in a checkout. Nil where there is none.
+    package static func example(_ name: String) -> String? {
+        let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        let installed = program.appendingPathComponent("../share/doc/headgate/examples/\(name)").standardizedFileURL
+            .path
+        let folders = [program.path, FileManager.default.currentDirectoryPath]
+        let found = folders.compactMap { folderAbove($0, with: "docs/examples") }.map { "\($0)/\(name)" }
+        return ([installed] + found).first(where: FileManager.default.fileExists)
+    }
+
+    private static func folderAbove(_ start: String, with name: String = "Devices") -> String? {
         var folder = URL(fileURLWithPath: start)
         while folder.path != "/" {
-            let candidate = folder.appendingPathComponent("Devices").path
+            let candidate = folder.appendingPathComponent(name).path
             if isFolder(candidate) { return candidate }
             folder.deleteLastPathComponent()
         }

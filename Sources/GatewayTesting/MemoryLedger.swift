@@ -20,6 +20,9 @@ package final class MemoryLedger: Ledger {
     package func commit(_ records: [LedgerRecord], leaves: [[UInt8]]) async throws(LedgerError) -> UInt64 {
         let result: Result<UInt64, LedgerError> = state.withLock { state in
             if let fault = state.fault { return .failure(fault) }
+            guard records.allSatisfy({ Self.isWord($0.kind) && Self.isWord($0.key) }) else {
+                return .failure(.unusable("white space in the name of a record"))
+            }
             if state.commitsLeft == 0 { return .failure(.unavailable("the process has died")) }
             if let left = state.commitsLeft { state.commitsLeft = left - 1 }
             for record in records { state.bodies[record.kind, default: [:]][record.key] = record.body }
@@ -29,6 +32,10 @@ package final class MemoryLedger: Ledger {
             return .success(first)
         }
         return try result.get()
+    }
+
+    private static func isWord(_ text: String) -> Bool {
+        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
     }
 
     package func records(_ kind: String) async throws(LedgerError) -> [LedgerRecord] {

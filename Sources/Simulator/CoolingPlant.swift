@@ -17,11 +17,11 @@ package struct CoolingPlant: Hashable, Sendable {
 
     /// Compressor power falls by about 3 % for each kelvin of setpoint.
     private static let savingPerKelvin = 0.03
-    private static let timeConstant = 45.0
+    private static let timeConstant = 4.0
 
     package mutating func step(seconds dt: Double) {
         seconds += dt
-        load = 420 + 60 * triangle(seconds / 600) + 8 * triangle(seconds / 17)
+        load = 420 + 6 * triangle(seconds / 600) + 2 * triangle(seconds / 17)
         supplyTemperature += (setpoint - supplyTemperature) * min(1, dt / Self.timeConstant)
         let flow = pumpSpeeds.reduce(0, +) / 200 * 160
         returnTemperature = supplyTemperature + load / (flow * 1.163)

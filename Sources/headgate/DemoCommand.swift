@@ -22,8 +22,9 @@ struct DemoCommand: AsyncParsableCommand {
         logger.logLevel = Logger.Level(rawValue: logLevel) ?? .error
         do {
             let demo = try Demo()
-            let table = DemoTable(site: demo.site, brokerPort: demo.brokerPort, seconds: seconds)
-            try await demo.run(logger: logger, display: table)
+            let story = DemoStory(demo.handle)
+            let table = DemoTable(site: demo.site, brokerPort: demo.brokerPort, seconds: seconds, story: story)
+            try await demo.run(logger: logger, display: [story, table])
         } catch let error as any CustomStringConvertible & Error {
             Console.talk("headgate demo: \(error)")
             throw ExitCode(1)
@@ -36,12 +37,15 @@ private struct DemoTable: Service {
     let site: Site
     let brokerPort: Int
     let seconds: Int?
+    let story: DemoStory
 
     func run() async throws {
-        let subscription = "mosquitto_sub -h 127.0.0.1 -p \(brokerPort) -t 'headgate/v1/demo/r/#'"
         let subscriber = Subscriber(port: brokerPort)
-        try subscriber.start()
-        defer { subscriber.stop() }
+        try await subscriber.listen { await show(subscriber) }
+    }
+
+    private func show(_ subscriber: Subscriber) async {
+        let subscription = "mosquitto_sub -h 127.0.0.1 -p \(brokerPort) -t 'headgate/v1/demo/r/#'"
         let isTerminal = isatty(1) == 1
         let start = ContinuousClock.now
         let ticks = AsyncStream { try? await Task.sleep(for: .seconds(1)) }
@@ -50,7 +54,7 @@ private struct DemoTable: Service {
             let rows = subscriber.rows
             if isTerminal { Console.data(Array("\u{1B}[2J\u{1B}[H".utf8)) }
             Console.data(Array(table(rows, elapsed).utf8))
-            Console.data(Array("the same from outside:  \(subscription)\n".utf8))
+            Console.data(Array("the same from outside:  \(subscription)\n\n\(story.text)\n".utf8))
             if let seconds, elapsed >= .seconds(seconds) { return }
         }
     }

@@ -19,6 +19,6 @@ struct Headgate: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CheckCommand.self, DemoCommand.self, ReadCommand.self, SimulateCommand.self,
             ProfileCommand.self,
-            JournalCommand.self, KeysCommand.self, AuditCommand.self,
+            JournalCommand.self, CommandCommand.self, LockoutCommand.self, KeysCommand.self, AuditCommand.self,
         ])
 }

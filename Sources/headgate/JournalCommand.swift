@@ -13,7 +13,7 @@ struct JournalCommand: ParsableCommand {
             abstract: "What is stored, and what each publisher still has to deliver.",
             discussion: "Works on the file, also while a gateway runs. Exit code 1 when there is no journal.")
 
-        @OptionGroup var journal: JournalOption
+        @OptionGroup var journal: StateOption
 
         @Flag(help: "Print one JSON document.")
         var json = false
@@ -37,7 +37,7 @@ struct JournalCommand: ParsableCommand {
                 Exit code 1 when there is no journal or a row cannot be read.
                 """)
 
-        @OptionGroup var journal: JournalOption
+        @OptionGroup var journal: StateOption
         @OptionGroup var range: RangeOption
 
         @Option(help: "csv or jsonl.")
@@ -74,7 +74,7 @@ struct JournalCommand: ParsableCommand {
             abstract: "Let the running gateway deliver a stretch again, marked as replay.",
             discussion: "Live data goes first. Exit code 1 when no gateway runs or there is nothing to deliver.")
 
-        @OptionGroup var journal: JournalOption
+        @OptionGroup var journal: StateOption
         @OptionGroup var range: RangeOption
 
         @Option(help: "Name of the publisher in the site file.")
@@ -99,7 +99,7 @@ struct JournalCommand: ParsableCommand {
                 Brokers deliver at least once: --allow-duplicates accepts rows that came again with the same content.
                 """)
 
-        @OptionGroup var journal: JournalOption
+        @OptionGroup var journal: StateOption
 
         @Argument(help: "What to verify.")
         var file: String?
@@ -123,27 +123,6 @@ struct JournalCommand: ParsableCommand {
     }
 }
 
-/// A failure that is told as it is.
-struct ValidationFailure: Error, CustomStringConvertible {
-    var description: String
-
-    init(_ description: String) {
-        self.description = description
-    }
-}
-
-/// Runs `body`; what it throws is told on stderr, with exit code 1.
-private func orComplain(_ body: () throws -> Void) throws {
-    do {
-        try body()
-    } catch let code as ExitCode {
-        throw code
-    } catch {
-        Console.talk("headgate: \(error)")
-        throw ExitCode(1)
-    }
-}
-
 extension JournalExport.Format: ExpressibleByArgument {}
 
 /// A stretch of the journal.
@@ -164,37 +143,5 @@ struct RangeOption: ParsableArguments {
 extension JournalEnd: ExpressibleByArgument {
     public init?(argument: String) {
         self.init(argument)
-    }
-}
-
-/// Whose journal: the one of a site file, or of a state folder.
-struct JournalOption: ParsableArguments {
-    @OptionGroup var site: SiteOption
-
-    @Option(help: "State folder, when there is no site file to name it.")
-    var state: String?
-
-    /// The state folder; where a site file says them, the limits of the buffer and the gateway's id.
-    func folder() throws -> (path: String, settings: BufferSettings?, gateway: String?) {
-        if let state { return (state, nil, nil) }
-        let site = try site.site()
-        return (site.gateway.stateFolder, site.buffer, site.gateway.id)
-    }
-}
-
-/// Lines to stdout, in large pieces.
-private final class LineOutput {
-    private var buffer = Data()
-    private static let chunk = 1 << 18
-
-    func line(_ bytes: [UInt8]) {
-        buffer.append(contentsOf: bytes)
-        buffer.append(UInt8(ascii: "\n"))
-        if buffer.count >= Self.chunk { flush() }
-    }
-
-    func flush() {
-        FileHandle.standardOutput.write(buffer)
-        buffer.removeAll(keepingCapacity: true)
     }
 }

@@ -8,7 +8,7 @@ struct DemoReading: Sendable {
     var quality: String
 }
 
-/// Runs `mosquitto_sub` and keeps the newest reading of each point: what the demo shows has been through the broker.
+/// Keeps the newest reading of each point that comes from the broker.
 final class Subscriber: Sendable {
     private struct Batch: Decodable {
         struct Reading: Decodable {
@@ -21,52 +21,31 @@ final class Subscriber: Sendable {
         var readings: [Reading]
     }
 
-    private let port: Int
-    private let state = Mutex<(rows: [String: DemoReading], rest: Data)>(([:], Data()))
-    private let process = Process()
+    private let subscription: Subscription
+    private let newest = Mutex<[String: DemoReading]>([:])
 
     init(port: Int) {
-        self.port = port
+        subscription = Subscription(port: port, topics: ["headgate/v1/demo/r/#"])
     }
 
-    var rows: [String: DemoReading] { state.withLock { $0.rows } }
+    var rows: [String: DemoReading] { newest.withLock { $0 } }
 
-    /// Why there is nothing to show, in words that say what to do.
-    struct Missing: Error, CustomStringConvertible {
-        var description =
-            "'mosquitto_sub' is not installed, and the demo shows what it receives; run: apt-get install mosquitto-clients"
-    }
-
-    func start() throws {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin").split(separator: ":")
-        guard folders.contains(where: { FileManager.default.isExecutableFile(atPath: "\($0)/mosquitto_sub") }) else {
-            throw Missing()
+    /// Listens while `body` runs.
+    func listen(while body: () async -> Void) async throws {
+        try subscription.start()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await line in self.subscription.lines { self.take(line) } }
+            await body()
+            subscription.stop()
         }
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["mosquitto_sub", "-h", "127.0.0.1", "-p", String(port), "-t", "headgate/v1/demo/r/#"]
-        let output = Pipe()
-        process.standardOutput = output
-        output.fileHandleForReading.readabilityHandler = { [weak self] in self?.take($0.availableData) }
-        try process.run()
     }
 
-    func stop() {
-        guard process.isRunning else { return }
-        // SIGTERM may be blocked in the child as it is here.
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-    }
-
-    private func take(_ data: Data) {
-        state.withLock { state in
-            state.rest.append(data)
-            while let end = state.rest.firstIndex(of: UInt8(ascii: "\n")) {
-                let line = state.rest[..<end]
-                for reading in (try? JSONDecoder().decode(Batch.self, from: line))?.readings ?? [] {
-                    state.rows[reading.point] = DemoReading(
-                        value: reading.value.text, unit: reading.unit ?? "", quality: reading.quality)
-                }
-                state.rest = Data(state.rest[(end + 1)...])
+    private func take(_ line: String) {
+        guard let batch = try? JSONDecoder().decode(Batch.self, from: Data(line.utf8)) else { return }
+        newest.withLock { rows in
+            for reading in batch.readings {
+                rows[reading.point] = DemoReading(
+                    value: reading.value.text, unit: reading.unit ?? "", quality: reading.quality)
             }
         }
     }

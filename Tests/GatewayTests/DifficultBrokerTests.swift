@@ -41,9 +41,9 @@ import Testing
 
     @Test func aBatchLargerThanTheBrokersPacketsArrivesInParts() async throws {
         try await with({ _ in ["max_packet_size 3000"] }) { site, _, folder in
-            try await MainJobTests.run(site, seconds: 2)
-            try await Task.sleep(for: .milliseconds(300))
             let capture = folder + "/capture.jsonl"
+            try await MainJobTests.run(site) { try await MainJobTests.waitForLines(40, in: capture) }
+            try await Task.sleep(for: .milliseconds(300))
             let lines = try String(contentsOfFile: capture, encoding: .utf8).split(separator: "\n")
             #expect(lines.count > 20 && lines.allSatisfy { $0.utf8.count < 3000 })
             #expect(lines.contains { $0.contains(#""part":1,"parts":"#) })

@@ -72,7 +72,9 @@ import Testing
         let capture = folder + "/capture.jsonl"
         let subscriber = try Self.subscriber(port: broker.port, capture: capture)
         defer { kill(subscriber.processIdentifier, SIGKILL) }
-        for _ in 0..<2 { try await Self.run(site, seconds: 2) }
+        for lines in [10, 20] {
+            try await Self.run(site) { try await Self.waitForLines(lines, in: capture) }
+        }
         try await Task.sleep(for: .milliseconds(300))
         try Self.verify(capture)
         try await Self.replaysWhatIsAskedFor(site, capture: capture)
@@ -86,6 +88,7 @@ import Testing
         let replay = JournalReplay(folder: site.gateway.stateFolder)
         let range = JournalRange(from: .position(3), to: .position(6))
         #expect(throws: JournalReplay.Refusal.self) { try replay.run(publisher: "p", range) }
+        let before = try lines(in: capture)
         try await run(site) {
             #expect(throws: JournalReplay.Refusal.self) { try replay.run(publisher: "q", range) }
             #expect(throws: JournalReplay.Refusal.self) {
@@ -94,7 +97,7 @@ import Testing
             #expect(try replay.run(publisher: "p", range) == 4)
             let status = try JournalReport(folder: site.gateway.stateFolder, settings: site.buffer)
             #expect(String(decoding: status.json, as: UTF8.self).contains(#""running":true"#))
-            try await Task.sleep(for: .seconds(1))
+            try await waitForLines(before + 5, in: capture)
         }
         try await Task.sleep(for: .milliseconds(300))
     }
@@ -113,8 +116,13 @@ import Testing
         return process
     }
 
-    static func run(_ site: Site, seconds: Int) async throws {
-        try await run(site) { try await Task.sleep(for: .seconds(seconds)) }
+    static func lines(in capture: String) throws -> Int {
+        try String(contentsOfFile: capture, encoding: .utf8).split(separator: "\n").count
+    }
+
+    /// Waits until so many documents have arrived; the time limit of the test is the only bound.
+    static func waitForLines(_ count: Int, in capture: String) async throws {
+        while try lines(in: capture) < count { try await Task.sleep(for: .milliseconds(50)) }
     }
 
     /// Runs the gateway, and `body` from when it is ready.

@@ -94,7 +94,9 @@ final class TCPProxy: Sendable {
             }
             var sent = 0
             while sent < count {
-                let more = chunk[sent..<count].withUnsafeBytes { send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                let more = chunk[sent..<count].withUnsafeBytes {
+                    send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
                 guard more > 0 else { break }
                 sent += more
             }

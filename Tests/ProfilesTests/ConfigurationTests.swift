@@ -33,7 +33,7 @@ import Testing
     @Test(
         arguments: cases.filter {
             ![
-                "clean", "write-clean", "alias", "commands-are-not-executed", "address-like-a-reference",
+                "clean", "write-clean", "alias", "console-is-not-served", "address-like-a-reference",
                 "commands-clean", "commands-unsigned",
             ].contains($0)
         })

@@ -7,7 +7,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct DamageTests {
+@Suite(.serialized) struct DamageTests {
     /// A closed journal of 400 rows of some 440 bytes, and the owed interval of one publisher.
     private func closedJournal() async throws -> StateFolder {
         let folder = try StateFolder()

@@ -240,7 +240,7 @@ private struct DeliveryWorld {
     }
 }
 
-@Suite struct DeliveryModelTests {
+@Suite(.serialized) struct DeliveryModelTests {
     /// Seeds that once failed: they are run for ever.
     static let kept: [UInt64] = []
     /// `HEADGATE_SEEDS=2000` tries that many, from a place of its own each time.

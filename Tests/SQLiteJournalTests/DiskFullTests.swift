@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct DiskFullTests {
+@Suite(.serialized) struct DiskFullTests {
     /// Lets the file of `journal` grow by no more than `pages`, or again without limit.
     private func limit(_ journal: SQLiteJournal, toFurther pages: Int64?) async throws {
         try await journal.database.pool.writeWithoutTransaction { db in

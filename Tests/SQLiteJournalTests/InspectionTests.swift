@@ -5,7 +5,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct InspectionTests {
+@Suite(.serialized) struct InspectionTests {
     @Test(arguments: [true, false])
     func aLookFromOutsideSeesTheSame(whileRunning: Bool) async throws {
         let folder = try StateFolder()

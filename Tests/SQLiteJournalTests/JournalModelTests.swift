@@ -26,7 +26,7 @@ private struct ModelJournal {
     }
 }
 
-@Suite struct JournalModelTests {
+@Suite(.serialized) struct JournalModelTests {
     @Test(arguments: 0..<30)
     func anySequenceOfOperationsLeavesWhatTheModelSays(seed: Int) async throws {
         var random = SeededRandom(UInt64(seed))

@@ -7,7 +7,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct JournalTests {
+@Suite(.serialized) struct JournalTests {
     @Test func rowsCanBeReadOnceTheyAreCommittedAndNotBefore() async throws {
         let folder = try StateFolder()
         let journal = try folder.open()

@@ -37,7 +37,7 @@ extension SQLiteLedger {
     }
 }
 
-@Suite struct LedgerTests {
+@Suite(.serialized) struct LedgerTests {
     let signer: NoteSigner
 
     init() throws {

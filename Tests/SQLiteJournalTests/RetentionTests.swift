@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteJournal
 
-@Suite struct RetentionTests {
+@Suite(.serialized) struct RetentionTests {
     /// Appends `count` polls of 100 floats, ten a commit.
     private func fill(_ journal: SQLiteJournal, _ numbers: Range<UInt64>) async {
         for number in numbers {

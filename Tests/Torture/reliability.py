@@ -22,7 +22,7 @@ FOOT = """## Try it yourself
 ```sh
 make torture                                                  # all parts, about an hour and a half
 make torture TORTURE_FLAGS="--part kills --seed 7"            # one part with the choices of a seed
-make torture TORTURE_FLAGS="--report /tmp/report.json"        # then: Tests/Torture/reliability.py /tmp/report.json
+make torture TORTURE_FLAGS="--report report.json"        # then: Tests/Torture/reliability.py report.json
 ```
 
 A seed repeats what is done and when, not what the machine does meanwhile: a run with the same seed tells the same story with other figures.

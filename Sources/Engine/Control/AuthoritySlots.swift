@@ -38,6 +38,11 @@ package struct AuthoritySlots: Hashable, Sendable {
         occupied.first { $0.slot < slot }?.occupant
     }
 
+    /// The highest that is below `slot`.
+    package func below(_ slot: AuthoritySlot) -> Occupant? {
+        occupied.first { $0.slot > slot }?.occupant
+    }
+
     package mutating func take(_ slot: AuthoritySlot, _ occupant: Occupant) {
         occupants[slot] = occupant
     }

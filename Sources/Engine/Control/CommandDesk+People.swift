@@ -125,7 +125,7 @@ extension CommandDesk {
         let body = JSONValue.compact([
             ("issuer", .string(issuer)), ("point", .string(point)), ("lane", .string(lane.rawValue)),
         ])
-        output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer) \(point)", body: body.bytes))
+        output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer)/\(point)", body: body.bytes))
     }
 
     static var laneKind: String { "lane" }
@@ -172,6 +172,8 @@ extension CommandDesk {
             takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         } else if isPerson, slots[.localOperator] != nil, slots[.localOperator]?.command == nil {
             releaseOverride(command)
+        } else if isPerson, let id = slots.below(command.slot)?.command {
+            takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         }
         finish(command.id)
     }

@@ -1,4 +1,5 @@
-/// One thing that the ledger keeps beside the leaves: a command, a slot, a lane, a counter. A nil body removes it.
+/// One thing that the ledger keeps beside the leaves: a command, a slot, a lane, a counter. A nil body removes it. Kind and
+/// key are words: 1 to 512 bytes without white space.
 package struct LedgerRecord: Hashable, Sendable {
     package var kind: String
     package var key: String

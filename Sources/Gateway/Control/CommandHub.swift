@@ -82,8 +82,10 @@ actor CommandHub: ControlUplink {
         case .slot(let report): slots[report.point] = report
         case .outcome: break
         }
-        let outbound = self.message(message)
-        for connection in connections { connection.send(outbound) }
+        if !message.isAnswerOnly {
+            let outbound = self.message(message)
+            for connection in connections { connection.send(outbound) }
+        }
         if case .event(let event) = message, let reply = event.reply {
             let answer = OutboundMessage(
                 topic: reply.topic, payload: event.document.bytes, correlationData: reply.correlation,
@@ -190,5 +192,12 @@ actor CommandHub: ControlUplink {
             group.cancelAll()
             return elements.isEmpty ? await group.next() ?? [] : elements
         }
+    }
+}
+
+extension DeskMessage {
+    /// Whether it is about no point, and so has no topic: junk that was no request.
+    fileprivate var isAnswerOnly: Bool {
+        if case .event(let event) = self { event.point == InboundCommands.noPoint } else { false }
     }
 }

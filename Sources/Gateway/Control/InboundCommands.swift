@@ -9,6 +9,8 @@ struct InboundCommands: Sendable {
     /// How far a sender's clock may be ahead.
     private let skew: Duration
 
+    /// Stands for the point of a message that is about none.
+    static let noPoint = "-"
     /// Topics to which no answer is sent whoever asks for it: an answer must not become a command.
     private static let answerTopicByteLimit = 256
 
@@ -25,7 +27,7 @@ struct InboundCommands: Sendable {
         let place =
             switch inbound {
             case .request(let point): point
-            case .decision, .control: "-"
+            case .decision, .control: Self.noPoint
             }
         do throws(IntakeProblem) {
             guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }

@@ -17,6 +17,7 @@ package struct ControlDocument: Hashable, Sendable {
 
     /// Reads the document of `c/ctl`, in which the times are required.
     package init(_ value: JSONValue) throws(IntakeProblem) {
+        guard value["schema"] == .string("control/1") else { throw Self.wrong("schema must be control/1") }
         (order, reason) = try Self.order(value)
         issued = try Self.time("issued", value)
         expires = try Self.time("expires", value)

@@ -150,6 +150,17 @@ import Testing
         #expect(plant.value["a"] == .double(7.5))
     }
 
+    @Test func anOperatorsReleaseTakesBackWhatAMachineHolds() throws {
+        var plant = try Plant()
+        try plant.ask(1, value: 7.5)
+        try plant.answer()
+        try plant.ask(2, ControlFixture.room, action: .release)
+        try plant.answer()
+        #expect(plant.states(1).last == .released)
+        #expect(plant.slot("a")?.entries.isEmpty == true)
+        #expect(plant.value["a"] != .double(7.5))
+    }
+
     @Test func whatWasPreemptedDoesNotComeBackPastAnInterlock() throws {
         var plant = try Plant()
         try plant.ask(1, value: 7.5)

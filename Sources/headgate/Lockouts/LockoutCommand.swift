@@ -1,0 +1,35 @@
+import ArgumentParser
+import Gateway
+import Model
+import Profiles
+
+/// `headgate lockout`: the kill switch.
+struct LockoutCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lockout",
+        abstract: "The kill switch: stop all commands, of the site, a device or a point.",
+        discussion: """
+            A lockout refuses every command, takes back what is held, and stays until somebody turns it off. A file named lockout \
+            in the state folder does the same for the whole site without network and gateway: touch STATE/lockout. \
+            This is not a safety function; safety stays in the plant's safety system.
+            """,
+        subcommands: [LockoutOnCommand.self, LockoutOffCommand.self, LockoutStatusCommand.self])
+}
+
+/// Where a lockout is turned on or off.
+struct LockoutPlace: ParsableArguments {
+    @OptionGroup var site: SiteOption
+
+    @Option(help: "State folder, when there is no site file to name it.")
+    var state: String?
+
+    /// A kill switch has no time for a site file with errors: it is told how to do without.
+    func folder() throws -> String {
+        if let state { return state }
+        let loaded = site.loaded()
+        if let site = loaded.value { return site.gateway.stateFolder }
+        Console.complain(loaded.problems)
+        Console.talk("headgate: the site file has errors; name the state folder with --state")
+        throw ExitCode(1)
+    }
+}

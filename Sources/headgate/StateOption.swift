@@ -1,0 +1,17 @@
+import ArgumentParser
+import Model
+
+/// Which gateway: the one of a site file, or of a state folder.
+struct StateOption: ParsableArguments {
+    @OptionGroup var site: SiteOption
+
+    @Option(help: "State folder, when there is no site file to name it.")
+    var state: String?
+
+    /// The state folder; where a site file says them, the limits of the buffer and the gateway's id.
+    func folder() throws -> (path: String, settings: BufferSettings?, gateway: String?) {
+        if let state { return (state, nil, nil) }
+        let site = try site.site()
+        return (site.gateway.stateFolder, site.buffer, site.gateway.id)
+    }
+}
