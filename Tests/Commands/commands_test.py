@@ -4,45 +4,9 @@ clamp, refuse and fall silent. What counts is what the devices' log says, and th
 import json
 import time
 import unittest
-import uuid
 
-import judge
-from plant import FALLBACK, HEADGATE, ROOT, Plant, base64url, compact, origin, other_command, set_command, stamp
-
-AI = {"category": "ai", "lane": "autonomous"}
-ISSUERS = {
-    "opt": AI, "rival": AI, "shady": {"category": "ai"}, "pilot": {"category": "ai"},
-    "adviser": {"category": "ai", "lane": "advise"}, "careful": {"category": "ai", "lane": "supervised"},
-    "beating": AI | {"heartbeat": "2s"}, "plain": AI | {"keyless": True},
-    "anna": {"category": "operator"}, "ben": {"category": "operator"}, "carl": {"category": "local"}}
-EVERYBODY = list(ISSUERS)
-FREE = {"allow": EVERYBODY, "fallback": FALLBACK, "lease": {"max": "1m"}}
-
-
-def policy(*points, **members):
-    return FREE | {"points": [f"d0/{point}" if "/" not in point else point for point in points]} | members
-
-
-def raw(value):
-    return round(value * 10)
-
-
-class Judged(unittest.TestCase):
-    """A case with a plant: at its end the audit explains every write, verifies, and every payload was valid."""
-
-    def judge(self, plant):
-        plant.verify()
-        leaves = plant.leaves()
-        self.assertEqual(judge.unexplained(plant.field.writes(), leaves), [])
-        self.assertEqual(judge.disorders(leaves), [])
-        for ear in plant.ears:
-            self.assertEqual(ear.wrong, [])
-            self.assertGreater(ear.count["c/evt"], 0)
-
-    def write_of(self, plant, point, value, count=1):
-        """That the device was asked for the value so many times."""
-        asked = [verdict for word, verdict in plant.writes(point) if word == raw(value)]
-        self.assertEqual(len(asked), count, f"{point} := {value}: {plant.writes(point)}")
+from judge import ISSUERS, Judged, policy
+from plant import Plant, base64url, compact, origin, other_command, set_command, stamp
 
 
 class Site(Judged):
@@ -93,10 +57,10 @@ class Site(Judged):
         self.assertEqual(event["readback"], 21.5)
         self.assertEqual(self.plant.states(command), ["received", "approved", "executing", "written", "verified"])
         self.write_of(self.plant, "d0/sp00", 21.5)
-        self.assertEqual(self.plant.slot("d0/sp00")["slots"][0]["id"], command)
+        self.plant.ear.wait("slot", lambda: (self.plant.slot("d0/sp00").get("slots") or [{}])[0].get("id") == command)
 
     def test_every_kind_of_write(self):
-        for point, value, unit, code in (("multiple", 33.25, "Cel", 16), ("coil", True, "1", 5), ("masked", 9, "1", 22)):
+        for point, value, unit, code in (("multiple", 33.25, "Cel", 16), ("coil", True, "Cel", 5), ("masked", 9, "1", 22)):
             command = self.send(set_command(f"d0/{point}", value, unit=unit))
             self.assertEqual(self.expect(command, "verified")["readback"], value)
             self.assertIn(code, {row[2] for row in self.plant.field.writes(0)})
@@ -267,6 +231,7 @@ class Site(Judged):
         self.expect(self.send(set_command("d0/sp07", 34)), "verified")
         self.plant.field.tell(3, "set", 0, 210)  # the condition no longer holds
         self.plant.restored("d0/sp07")
+        self.plant.ear.wait("the sensor", lambda: self.reading("d3/sp00") == 21)
         self.refused(self.send(set_command("d0/sp08", 34)), "interlock", "d0/sp08")
         self.plant.field.tell(3, "set", 0, 200)
         self.plant.ear.wait("the sensor", lambda: self.reading("d3/sp00") == 20)
@@ -279,18 +244,22 @@ class Site(Judged):
         self.assertEqual([word for word, _ in self.plant.writes("d0/sp08")], [350, 200])
 
     def test_evidence_must_be_named_recent_and_true(self):
-        self.refused(self.send(set_command("d0/sp27", 37)), "evidence_stale", "d0/sp27")
+        def refused(code, *evidence):
+            self.refused(self.send(set_command("d0/sp27", 37, evidence=list(evidence))), code, "d0/sp27")
+
+        refused("evidence_stale")
         _, batch, _ = [entry for entry in self.plant.ear.documents["reading/1"] if entry[1]["device"] == "d0"][-1]
         row = next(row for row in batch["readings"] if row["point"] == "d0/sp00")
         named = {"point": "d0/sp00", "epoch": batch["epoch"], "n": row["n"], "value": row["value"]}
-        self.refused(self.send(set_command("d0/sp27", 37, evidence=[named | {"value": 99}])), "evidence_bad", "d0/sp27")
-        self.refused(self.send(set_command("d0/sp27", 37, evidence=[named | {"epoch": 999}])), "evidence_stale", "d0/sp27")
+        refused("evidence_bad", named | {"value": 99})
+        refused("evidence_stale", named | {"epoch": 999})
         self.expect(self.send(set_command("d0/sp27", 37, evidence=[named])), "verified")
 
     # Lanes and people
 
     def test_shadow_writes_nothing(self):
-        for name, point, members in (("shady", "d0/sp14", {}), ("opt", "d0/sp14", {"mode": "shadow"}), ("opt", "d0/sp13", {})):
+        cases = (("shady", "d0/sp14", {}), ("opt", "d0/sp14", {"mode": "shadow"}), ("opt", "d0/sp13", {}))
+        for name, point, members in cases:
             event = self.expect(self.send(set_command(point, 38, **members), name), "shadowed")
             self.assertGreater(len(event["guards"]), 10)
         self.write_of(self.plant, "d0/sp13", 38, 0)
@@ -463,99 +432,5 @@ class Site(Judged):
         self.write_of(self.plant, "d0/sp24", 55, 0)
 
 
-class Stopping(Judged):
-    """Cases that end, starve or restart the gateway."""
-
-    def plant(self, policies=None, issuers=None, **options):
-        issuers = {name: ISSUERS[name] for name in issuers or ("opt", "anna", "carl")}
-        policies = {"free": policy("sp00", "sp01", allow=list(issuers))} if policies is None else policies
-        plant = Plant(issuers, policies, **options)
-        self.addCleanup(plant.close)
-        return plant
-
-    def test_budget_and_locks_survive_a_restart(self):
-        plant = self.plant({"day": policy("sp00", per_day=2, allow=["opt", "anna"]), "free": policy("sp01", allow=["opt", "anna"])})
-        for value in (31, 32):
-            plant.expect(plant.send(set_command("d0/sp00", value)), "verified")
-        plant.order("anna", order="lockout", scope="point:d0/sp01", on=True)
-        plant.ear.wait("lockout", lambda: plant.slot("d0/sp01").get("lockout"))
-        plant.gateway.kill()
-        plant.start()
-        plant.expect(plant.send(set_command("d0/sp00", 33)), "rejected", "budget")
-        plant.expect(plant.send(set_command("d0/sp01", 33)), "rejected", "locked_out")
-        plant.stop()
-        # The lease outlived the kill, and ended with the stop.
-        self.assertEqual([word for word, _ in plant.writes("d0/sp00")], [310, 320, 200])
-        self.judge(plant)
-
-    def test_sigterm_takes_back_before_it_ends(self):
-        plant = self.plant()
-        command = plant.send(set_command("d0/sp00", 34))
-        plant.expect(command, "verified")
-        plant.stop()
-        self.assertEqual(plant.writes("d0/sp00"), [(340, "done"), (200, "done")])
-        plant.expect(command, "reverted", seconds=3)
-        self.judge(plant)
-
-    def test_a_broker_that_is_away_for_too_long_costs_machines_what_they_hold(self):
-        plant = self.plant(commands={"broker_loss": "2s"})
-        machine, person = plant.send(set_command("d0/sp00", 35)), plant.send(
-            set_command("d0/sp01", 36, origin=origin("operator")), "anna")
-        plant.expect(machine, "verified")
-        plant.expect(person, "verified")
-        plant.brokers[0].stop()
-        deadline = time.monotonic() + 12
-        while len(plant.writes("d0/sp00")) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.assertEqual(plant.writes("d0/sp00"), [(350, "done"), (200, "done")])
-        self.assertEqual(plant.writes("d0/sp01"), [(360, "done")])
-        plant.stop()
-        self.judge(plant)
-
-    def test_two_brokers_hear_the_same_and_either_may_command(self):
-        plant = self.plant(brokers=2, commands={"broker_loss": "1s"})
-        for ear, other, value in ((*plant.ears, 36), (*plant.ears[::-1], 37)):
-            document = set_command("d0/sp00", value)
-            command = plant.send(document, ear=ear)
-            plant.send(document, ear=other)  # the same over the other one
-            plant.expect(command, "verified", ear=ear)
-            plant.expect(command, "verified", ear=other)
-            self.write_of(plant, "d0/sp00", value)
-        plant.brokers[1].stop()
-        time.sleep(2.5)  # one of two is enough
-        self.assertEqual(len(plant.writes("d0/sp00")), 2)
-        plant.expect(plant.send(set_command("d0/sp00", 38)), "verified")
-        plant.stop()
-        self.judge(plant)
-
-    def test_without_a_policy_no_message_writes(self):
-        plant = self.plant({})
-        anna = origin("operator")
-        for point in ("d0/sp00", "d0/multiple", "d0/coil", "d0/fixed"):
-            plant.expect(plant.send(set_command(point, 1)), "rejected", "not_writable")
-            plant.expect(plant.send(set_command(point, 1, origin=anna), "anna"), "rejected", "not_writable")
-        answer = plant.ask("command carl " + json.dumps(set_command("d0/sp00", 1, origin=origin("local"))))
-        self.assertEqual(answer["events"][-1]["state"], "rejected")
-        del plant.settings["commands"]
-        plant.stop()
-        plant.start()
-        for name in ("opt", "anna", None):
-            plant.send(set_command("d0/sp00", 1), name)
-        self.assertEqual(plant.ask("command carl {}")["code"], "not_writable")
-        time.sleep(1)
-        plant.stop()
-        self.assertEqual(plant.field.writes(), [])
-        self.judge(plant)
-
-    def test_a_site_that_is_read_only_writes_nothing(self):
-        plant = self.plant(commands={"read_only": True})
-        for name, category in (("opt", "ai"), ("anna", "operator"), ("carl", "local")):
-            plant.expect(plant.send(set_command("d0/sp00", 40, origin=origin(category)), name), "rejected", "mode_blocked")
-        plant.stop()
-        self.assertEqual(plant.field.writes(), [])
-        self.judge(plant)
-
-
 if __name__ == "__main__":
-    print(f"testing {HEADGATE}, topics below {ROOT}, {uuid.uuid4()}")
     unittest.main()

@@ -2,8 +2,26 @@
 says of itself."""
 
 import collections
+import unittest
 
-from plant import SETPOINTS, microseconds
+from plant import FALLBACK, SETPOINTS, microseconds
+
+AI = {"category": "ai", "lane": "autonomous"}
+ISSUERS = {
+    "opt": AI, "rival": AI, "shady": {"category": "ai"}, "pilot": {"category": "ai"},
+    "adviser": {"category": "ai", "lane": "advise"}, "careful": {"category": "ai", "lane": "supervised"},
+    "beating": AI | {"heartbeat": "2s"}, "plain": AI | {"keyless": True},
+    "anna": {"category": "operator"}, "ben": {"category": "operator"}, "carl": {"category": "local"}}
+EVERYBODY = list(ISSUERS)
+FREE = {"allow": EVERYBODY, "fallback": FALLBACK, "lease": {"max": "1m"}}
+
+
+def policy(*points, **members):
+    return FREE | {"points": [f"d0/{point}" if "/" not in point else point for point in points]} | members
+
+
+def raw(value):
+    return round(value * 10)
 
 
 def grants(leaves):
@@ -27,7 +45,7 @@ def unexplained(writes, leaves):
     """Writes that a device saw without an entry of their own before them: never recorded, recorded later, or repeated."""
     free, problems = grants(leaves), []
     for time, device, function, address, raw, verdict in writes:
-        if address >= len(SETPOINTS):
+        if function != 6 or address >= len(SETPOINTS):
             continue
         waiting = free[device, address, raw]
         if waiting and waiting[0][0] <= time:
@@ -53,3 +71,21 @@ def disorders(leaves):
         executed[event["id"]] += event["state"] == "executing"
     problems += [f"{command} was executed {count} times" for command, count in executed.items() if count > 1]
     return problems
+
+
+class Judged(unittest.TestCase):
+    """A case with a plant: at its end the audit explains every write, verifies, and every payload was valid."""
+
+    def judge(self, plant):
+        plant.verify()
+        leaves = plant.leaves()
+        self.assertEqual(unexplained(plant.field.writes(), leaves), [])
+        self.assertEqual(disorders(leaves), [])
+        for ear in plant.ears:
+            self.assertEqual(ear.wrong, [])
+            self.assertGreater(ear.count["c/evt"], 0)
+
+    def write_of(self, plant, point, value, count=1):
+        """That the device was asked for the value so many times."""
+        asked = [verdict for word, verdict in plant.writes(point) if word == raw(value)]
+        self.assertEqual(len(asked), count, f"{point} := {value}: {plant.writes(point)}")

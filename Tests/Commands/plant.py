@@ -27,7 +27,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "Benchmark"))
+sys.path[:0] = [str(HERE.parent / "Benchmark"), str(HERE.parent / "Torture")]
+import faults  # noqa: E402
 import rig  # noqa: E402
 
 HEADGATE = os.environ.get("HEADGATE", str(rig.ROOT / ".build/debug/headgate"))
@@ -125,7 +126,7 @@ class Field(rig.Process):
         self.path, self.told = folder / "writes.log", 0
         reader, self.control = os.pipe()
         command = [program, "--base", base, "--devices", devices, "--log", self.path]
-        super().__init__("device", ["sh", "-c", f'exec "$@" <&{reader}', "sh", *command], folder, pass_fds=[reader])
+        super().__init__("device", command, folder, stdin=reader)
         os.close(reader)
         stack.callback(self.stop)
         stack.callback(os.close, self.control)
@@ -148,8 +149,7 @@ class Field(rig.Process):
 class Ear:
     """A client that hears everything the gateway says, and checks each payload against the shipped schemas."""
 
-    def __init__(self, stack, port, will_check=True):
-        self.port, self.check = port, will_check
+    def __init__(self, stack, port):
         self.lock = threading.Condition()
         self.events, self.unattributed = collections.defaultdict(list), []
         self.documents = collections.defaultdict(list)  # by schema: (topic, retained, document)
@@ -158,7 +158,10 @@ class Ear:
         self.client = mqtt.Client(protocol=mqtt.MQTTv5)
         self.client.max_inflight_messages_set(1000)
         self.client.on_message = self._hear
-        self.client.on_connect = lambda client, *_: client.subscribe([(ROOT + "/#", 1), ("answers/#", 1)])
+        # All that the gateway says, and not what others say to it.
+        topics = ["+", "r/#", "gap/#", "d/#", "c/evt/#", "c/held/#", "c/slot/#", "o/#", "audit/#"]
+        filters = [(f"{ROOT}/{topic}", 1) for topic in topics] + [("answers/#", 1)]
+        self.client.on_connect = lambda client, *_: client.subscribe(filters)
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
@@ -167,8 +170,6 @@ class Ear:
     def _hear(self, _client, _user, message):
         topic, payload = message.topic, bytes(message.payload)
         branch = topic[len(ROOT) + 1:]
-        if branch.startswith(("c/req/", "c/decide/", "c/ctl")):
-            return
         with self.lock:
             self.count[branch.split("/")[0] + "/" + (branch.split("/") + [""])[1]] += 1
             try:
@@ -223,25 +224,26 @@ class Plant:
     """A site of `devices` devices with thirty setpoints each, everything started. `policies` and `issuers` as in the site
     file; an issuer named None has no key."""
 
-    def __init__(self, issuers, policies, devices=1, brokers=1, commands=None, state=None, every="200ms", check=True):
+    def __init__(self, issuers, policies, devices=1, brokers=1, commands=None, every="200ms", faulty=None):
         self.stack = contextlib.ExitStack()
         try:
-            self._start(issuers, policies, devices, brokers, commands or {}, state, every, check)
+            self._start(issuers, policies, devices, brokers, commands or {}, every, faulty)
         except BaseException:
             self.stack.close()
             raise
 
-    def _start(self, issuers, policies, devices, brokers, commands, state, every, check):
+    def _start(self, issuers, policies, devices, brokers, commands, every, faulty):
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-commands-")))
-        self.state = pathlib.Path(state) if state else self.folder / "state"
-        self.state.mkdir(exist_ok=True)
+        self.state = self.folder / "state"
+        self.state.mkdir()
+        self.faults = faults.Faults(self.folder / "faults", faulty) if faulty else None
         base = rig.free_ports(devices + brokers)
         self.ports = [base + devices + i for i in range(brokers)]
         self.brokers = []
         for port in self.ports:
             (self.folder / f"b{port}").mkdir()
             self.brokers.append(rig.start_broker(self.stack, self.folder / f"b{port}", port))
-        self.field = Field(self.stack, self.folder, base, devices)
+        self.device_port, self.field = base, Field(self.stack, self.folder, base, devices)
         self.names = list(issuers)
         self.issuers = Issuers(self.folder, [name for name, about in issuers.items() if not about.get("keyless")])
         entries = {}
@@ -255,7 +257,7 @@ class Plant:
                         for d in range(devices)},
             "publish": {f"p{i}": {"mqtt": f"mqtt://127.0.0.1:{port}"} for i, port in enumerate(self.ports)},
             "commands": {"issuers": entries, "policies": policies} | commands}
-        self.ears = [Ear(self.stack, port, check) for port in self.ports]
+        self.ears = [Ear(self.stack, port) for port in self.ports]
         self.ear, self.gateway = self.ears[0], None
         self.start()
 
@@ -276,6 +278,15 @@ class Plant:
             "  fixed: {address: 60, scale: 0.1}\n")
         return self.folder / "profiles"
 
+    def poll(self, base, devices, values):
+        """From the next start on the gateway also reads the devices of field.c every second."""
+        rig.write_site(self.folder / "field", base, devices, values, 1, "1s")  # of which only the profile is needed
+        self.settings["profiles"].append(str(self.folder / "field" / "profiles"))
+        for d in range(devices):
+            self.settings["connections"][f"b{d}"] = {"tcp": f"127.0.0.1:{base + d}"}
+            self.settings["devices"][f"b{d}"] = {
+                "profile": "bench/field", "connection": f"b{d}", "unit": 1, "owner": "bench", "every": "1s"}
+
     def write_site(self):
         site = self.folder / "headgate.yaml"
         site.write_text(json.dumps(self.settings, indent=1))
@@ -283,26 +294,30 @@ class Plant:
 
     # The gateway
 
-    def start(self, wait=True):
+    def start(self):
         """Starts the gateway and waits until it has read every device and every broker has its subscriptions."""
         since, known = time.time(), [self.subscriptions(i) for i in range(len(self.brokers))]
-        self.gateway = rig.start_headgate(self.stack, self.folder, HEADGATE, self.write_site())
-        self.stack.callback(self.gateway.child.stdout.close)
-        if not wait:
-            return
-        silent = set(self.settings["devices"])
+        environment = self.faults and self.faults.environment()
+        self.gateway = rig.start_headgate(self.stack, self.folder, HEADGATE, self.write_site(), environment)
+        self.stack.callback(self._let_go, self.gateway)
 
         def ready():
             self.gateway.check_alive()
-            for _, document, at in self.ear.documents["reading/1"]:
-                if at > since and not document.get("replay"):
-                    silent.discard(document["device"])
-            return not silent
+            read = collections.Counter(
+                document["device"] for _, document, at in self.ear.documents["reading/1"]
+                if at > since and not document.get("replay"))
+            # The first reading may be older than the desk of the commands.
+            return all(read[device] > 1 for device in self.settings["devices"])
 
-        self.ear.wait(f"readings of {silent}", ready, 20)
+        self.ear.wait("readings of every device", ready, 20)
         if self.settings.get("commands", {}).get("issuers"):
             rig.wait_for("subscriptions", 10, lambda: all(
                 self.subscriptions(i) > known[i] for i in range(len(self.brokers))))
+
+    @staticmethod
+    def _let_go(process):
+        process.stop()
+        process.child.stdout.close()  # not before the end of the thread that reads it
 
     def subscriptions(self, index):
         return self.brokers[index].tail(100_000).count(f"{ROOT}/c/ctl")
@@ -400,7 +415,8 @@ class Plant:
         if done.returncode:
             raise AssertionError(done.stderr)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
-        return [json.loads(line["text"]) for line in lines if "leaf" in line]
+        # Some entries are seals: text of another form, that binds the records to the entries.
+        return [json.loads(line["text"]) for line in lines if line.get("text", "").startswith("{")]
 
     def verify(self):
         done = self.run("audit", "verify", self.state)
