@@ -132,6 +132,8 @@ class Process:
                 self.child.kill()
                 self.child.wait()
         self.reader.join(2)
+        if not self.reader.is_alive():
+            self.child.stdout.close()
         return time.monotonic() - begun
 
 

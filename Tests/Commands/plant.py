@@ -299,7 +299,6 @@ class Plant:
         since, known = time.time(), [self.subscriptions(i) for i in range(len(self.brokers))]
         environment = self.faults and self.faults.environment()
         self.gateway = rig.start_headgate(self.stack, self.folder, HEADGATE, self.write_site(), environment)
-        self.stack.callback(self._let_go, self.gateway)
 
         def ready():
             self.gateway.check_alive()
@@ -313,11 +312,6 @@ class Plant:
         if self.settings.get("commands", {}).get("issuers"):
             rig.wait_for("subscriptions", 10, lambda: all(
                 self.subscriptions(i) > known[i] for i in range(len(self.brokers))))
-
-    @staticmethod
-    def _let_go(process):
-        process.stop()
-        process.child.stdout.close()  # not before the end of the thread that reads it
 
     def subscriptions(self, index):
         return self.brokers[index].tail(100_000).count(f"{ROOT}/c/ctl")
