@@ -28,7 +28,8 @@ test: setup toolchain lint ## Format check, build, unit and contract tests, gold
 	$(SWIFT) test --skip-build --disable-xctest --no-parallel --filter "$(REAL_PEERS)"
 	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
 	deploy/devices.py --check
-	for tests in Acceptance Torture Consumer; do \
+	export HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate"; \
+	for tests in Acceptance Torture Consumer Commands; do \
 		$(PYTHON) -m unittest discover --start-directory Tests/$$tests --pattern "*_test.py" || exit 1; done
 	$(PYTHON) Tests/Torture/torture.py --short --seed $(TEST_SEED) --headgate "$$($(SWIFT) build --show-bin-path)/headgate"
 
@@ -38,6 +39,7 @@ check: setup toolchain lint ## Format check and build, no tests
 fuzz: setup toolchain ## The fuzz tests with a million mutated messages instead of some ten thousand
 	$(SWIFT) build --build-tests
 	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter mutated
+	HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate" $(PYTHON) Tests/Commands/flood_test.py --long -k payload
 
 lint: toolchain
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)

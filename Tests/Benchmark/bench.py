@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+import commands
 import rig
 
 COMMIT_EVERY_MS = 100
@@ -19,6 +20,7 @@ SCENARIOS = {
     "100x100": (100, 100, "1s"),
     "flat-out": (100, 100, None),
 }
+COMMANDS = "commands"  # a scenario of its own, see commands.py
 FLAT_OUT_PERIOD = "10ms"
 FLAT_OUT_OFFERED = 1_000_000  # values/s that this period asks for; near it, the period was measured and not the program
 
@@ -145,6 +147,16 @@ def show(scenario, results):
     return missed
 
 
+def measure_commands(options):
+    """Figures of the scenario `commands`, and the targets that were missed."""
+    results = []
+    for load in commands.TARGETS:
+        print(f"measuring headgate, commands, {load} ...", file=sys.stderr, flush=True)
+        with contextlib.ExitStack() as stack:
+            results.append(commands.measure(stack, options.headgate, load, options.seconds, options.warm_up))
+    return results, commands.show(results)
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     return {"cores": os.cpu_count(), "cpu": model, "kernel": os.uname().release, "load": os.getloadavg()[0]}
@@ -155,7 +167,7 @@ def main():
     parser.add_argument("--headgate", default=str(rig.ROOT / ".build/release/headgate"), help="the program to measure")
     parser.add_argument("--seconds", type=float, default=20, help="measured time of each run (default 20)")
     parser.add_argument("--warm-up", type=float, default=3, help="seconds after the first batch (default 3)")
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="only these; may be repeated")
+    parser.add_argument("--scenario", action="append", choices=[*SCENARIOS, COMMANDS], help="only these; may be repeated")
     parser.add_argument("--subject", action="append", choices=["floor", "headgate"], help="only these; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
@@ -163,10 +175,14 @@ def main():
     if not 1 <= options.seconds <= 3600 or not 0 <= options.warm_up <= 600:
         parser.error("--seconds must be 1 to 3600, --warm-up 0 to 600")
     rig.interruptible()
-    here, results, missed = machine(), {}, []
+    here, results, missed, governed = machine(), {}, [], []
     print(f"{here['cores']} x {here['cpu']}, Linux {here['kernel']}, load {here['load']:.1f}; {options.seconds:g} s a run")
     try:
-        for scenario in options.scenario or SCENARIOS:
+        for scenario in options.scenario or [*SCENARIOS, COMMANDS]:
+            if scenario == COMMANDS:
+                governed, late = measure_commands(options)
+                missed += late
+                continue
             for subject in options.subject or ["floor", "headgate"]:
                 print(f"measuring {subject}, {scenario} ...", file=sys.stderr, flush=True)
                 results[subject, scenario] = measure(
@@ -180,7 +196,7 @@ def main():
         return 130
     if options.json:
         pathlib.Path(options.json).write_text(
-            json.dumps({"machine": here, "seconds": options.seconds, "runs": list(results.values())}, indent=1) + "\n")
+            json.dumps({"machine": here, "seconds": options.seconds, "runs": list(results.values()), "commands": governed}, indent=1) + "\n")
     for line in missed:
         print(f"missed: {line}", file=sys.stderr)
     faults = any(run["wrong"] or run["seq_holes"] for run in results.values())

@@ -67,8 +67,8 @@ class Process:
         self.name, self.log = name, folder / f"{name}.log"
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                text=True, **options)
+                [str(part) for part in command], stdout=subprocess.PIPE, stderr=log, text=True,
+                **{"stdin": subprocess.DEVNULL} | options)
         self.lines = []
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -132,6 +132,8 @@ class Process:
                 self.child.kill()
                 self.child.wait()
         self.reader.join(2)
+        if not self.reader.is_alive():
+            self.child.stdout.close()
         return time.monotonic() - begun
 
 
@@ -185,10 +187,10 @@ def write_site(folder, base, devices, values, broker, every):
     return site
 
 
-def start_headgate(stack, folder, program, site):
+def start_headgate(stack, folder, program, site, environment=None):
     if not pathlib.Path(program).exists():
         raise Failure(f"{program}: no such program; build it with `make release` or name it with --headgate")
-    environment = os.environ | {"SWIFT_BACKTRACE": "enable=no"}
+    environment = os.environ | {"SWIFT_BACKTRACE": "enable=no"} | (environment or {})
     gateway = Process("headgate", [pathlib.Path(program).resolve(), "run", "--config", site], folder, env=environment)
     stack.callback(gateway.stop)
     return gateway

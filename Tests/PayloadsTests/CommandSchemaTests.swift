@@ -17,6 +17,10 @@ import Testing
             #"{"schema":"event/1","id":null,"point":"a/b","state":"rejected","code":"bad_signature","time":"\#(time)","seq":0}"#
         ),
         (
+            "event-1",
+            #"{"schema":"event/1","id":null,"point":null,"state":"rejected","code":"bad_signature","time":"\#(time)","seq":0}"#
+        ),
+        (
             "held-1",
             #"{"schema":"held/1","id":"\#(id)","issuer":"chw-opt","command":\#(command),"until":"\#(time)","approvers":["anna"],"needed":1,"approvals":[],"escalated":false,"guards":[{"guard":"approval","verdict":"hold"}]}"#
         ),

@@ -15,7 +15,8 @@
  *       48  uint64  calls that were made to fail
  *       56  uint64  reads of the clock that were shifted
  *
- * Disk modes concern descriptors of files whose path contains "journal.sqlite": the database, its log and its index.
+ * Disk modes concern descriptors of files whose path contains HEADGATE_FAULTS_FILE, or else "journal.sqlite": the database,
+ * its log and its index.
  * enospc and readonly refuse writes and growth; eio refuses writes and syncs; eio_sync refuses syncs only.
  * Absolute deadlines in real time (semaphores, conditions, timers) are shifted back, as the kernel's clock did not jump.
  * Without HEADGATE_FAULTS, or where FILE is not such a file, nothing changes. */
@@ -50,11 +51,13 @@ struct control {
 };
 
 static struct control idle, *control = &idle;
+static const char *faulty = "journal.sqlite";
 static atomic_uchar tracked[MAX_DESCRIPTORS];
 
 __attribute__((constructor)) static void map_control(void) {
-    const char *path = getenv("HEADGATE_FAULTS");
+    const char *path = getenv("HEADGATE_FAULTS"), *name = getenv("HEADGATE_FAULTS_FILE");
     if (!path) return;
+    if (name && *name) faulty = name;
     int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
     if (file < 0) return;
     struct control *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -69,7 +72,7 @@ __attribute__((constructor)) static void map_control(void) {
 /* ---- Descriptors ---- */
 
 static int track(int file, const char *path) {
-    if (file >= 0 && file < MAX_DESCRIPTORS) tracked[file] = path && strstr(path, "journal.sqlite") != NULL;
+    if (file >= 0 && file < MAX_DESCRIPTORS) tracked[file] = path && strstr(path, faulty) != NULL;
     return file;
 }
 

@@ -28,16 +28,17 @@ def build_shim():
 
 
 class Faults:
-    """The control file of one program, mapped here and there."""
+    """The control file of one program, mapped here and there. `file`: what is in the path of every file whose disk fails."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, file="journal.sqlite"):
+        self.path, self.file = path, file
         path.write_bytes(MAGIC + bytes(mmap.PAGESIZE - len(MAGIC)))
         with open(path, "r+b") as control:
             self.map = mmap.mmap(control.fileno(), mmap.PAGESIZE)
 
     def environment(self):
-        return {"LD_PRELOAD": os.fspath(build_shim()), "HEADGATE_FAULTS": os.fspath(self.path)}
+        return {"LD_PRELOAD": os.fspath(build_shim()), "HEADGATE_FAULTS": os.fspath(self.path),
+                "HEADGATE_FAULTS_FILE": self.file}
 
     def disk(self, mode):
         struct.pack_into("=I", self.map, DISK_MODE, MODES.index(mode))

@@ -172,7 +172,7 @@ extension CommandDesk {
                 ("scope", .string(scope.name)), ("on", .bool(isOn)), ("by", .string(order.sender.name)),
                 ("reason", .optional(order.reason)),
             ])
-        for point in points.keys where scope.covers(point) { output.touched.insert(point) }
+        announce(scope)
         guard isOn else {
             lockouts.turnOff(scope)
             return output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: nil))
@@ -184,6 +184,14 @@ extension CommandDesk {
         ])
         output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: body.bytes))
         for command in active where scope.covers(command.point) { lockOut(command, "lockout \(scope.name)") }
+    }
+
+    /// Says of every writable point of the scope how it stands, also of those that nobody ever commanded.
+    mutating func announce(_ scope: LockoutScope) {
+        for (id, point) in site.points where point.policy != nil && scope.covers(id) {
+            if points[id] == nil { points[id] = PointControl() }
+            output.touched.insert(id)
+        }
     }
 
     private mutating func lockOut(_ command: ActiveCommand, _ cause: String) {

@@ -99,6 +99,7 @@ extension CommandDesk {
         leaf("started", [("commands", .integer(commands.count)), ("points", .integer(points.count))])
         advance()
         output.touched.formUnion(points.keys)
+        for entry in lockouts.entries { announce(entry.scope) }
         for command in active where command.state == .held { announceHold(command.id) }
         for point in points.keys.sorted() { settle(point) }
         return takeEffects()

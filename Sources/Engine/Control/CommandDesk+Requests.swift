@@ -70,7 +70,7 @@ extension CommandDesk {
         guard junkBucket.take(at: now.uptime) else { return }
         leaf(
             "refused",
-            [("what", .string("junk")), ("point", .string(junk.point)), ("code", .string(junk.code.rawValue))])
+            [("what", .string("junk")), ("point", .optional(junk.point)), ("code", .string(junk.code.rawValue))])
         output.messages.append(
             .event(
                 CommandEvent(

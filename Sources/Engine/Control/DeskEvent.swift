@@ -57,13 +57,13 @@ package struct IncomingRequest: Hashable, Sendable {
 
 /// A message that cannot be attributed: not readable, or its signature does not hold.
 package struct IncomingJunk: Hashable, Sendable {
-    /// The point of its topic.
-    package var point: String
+    /// The point of its topic; nil where the topic is that of no point.
+    package var point: String?
     package var code: RefusalCode
     package var reply: ReplyAddress?
     package var token: DeliveryToken
 
-    package init(point: String, code: RefusalCode, reply: ReplyAddress? = nil, token: DeliveryToken = 0) {
+    package init(point: String?, code: RefusalCode, reply: ReplyAddress? = nil, token: DeliveryToken = 0) {
         self.point = point
         self.code = code
         self.reply = reply

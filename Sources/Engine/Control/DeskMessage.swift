@@ -16,7 +16,8 @@ package enum DeskMessage: Hashable, Sendable {
 package struct CommandEvent: Hashable, Sendable {
     /// Nil for what cannot be attributed.
     package var id: CommandID?
-    package var point: String
+    /// Nil for what is about no point; then only who asked is answered.
+    package var point: String?
     package var state: CommandState
     package var code: RefusalCode?
     package var time: UnixTime
@@ -30,7 +31,7 @@ package struct CommandEvent: Hashable, Sendable {
     package var reply: ReplyAddress?
 
     package init(
-        id: CommandID?, point: String, state: CommandState, code: RefusalCode? = nil, time: UnixTime,
+        id: CommandID?, point: String?, state: CommandState, code: RefusalCode? = nil, time: UnixTime,
         actor: String? = nil, value: PointValue? = nil, readback: PointValue? = nil, note: String? = nil,
         guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
     ) {
@@ -53,7 +54,7 @@ package struct CommandEvent: Hashable, Sendable {
         .object(
             [
                 .init("schema", .string("event/1")), .init("id", .optional(id?.description)),
-                .init("point", .string(point)), .init("state", .string(state.rawValue)),
+                .init("point", .optional(point)), .init("state", .string(state.rawValue)),
             ]
                 + JSONValue.compact([
                     ("code", .optional(code?.rawValue)), ("time", .time(time)), ("actor", .optional(actor)),

@@ -67,8 +67,8 @@ actor CommandHub: ControlUplink {
     }
 
     private func sendRetained(to connection: CommandConnection) {
-        for report in slots.values { connection.send(message(.slot(report))) }
-        for command in held.values { connection.send(message(.held(command))) }
+        let documents = slots.values.map { DeskMessage.slot($0) } + held.values.map { DeskMessage.held($0) }
+        for outbound in documents.compactMap(message) { connection.send(outbound) }
     }
 
     // MARK: - ControlUplink
@@ -82,8 +82,7 @@ actor CommandHub: ControlUplink {
         case .slot(let report): slots[report.point] = report
         case .outcome: break
         }
-        if !message.isAnswerOnly {
-            let outbound = self.message(message)
+        if let outbound = self.message(message) {
             for connection in connections { connection.send(outbound) }
         }
         if case .event(let event) = message, let reply = event.reply {
@@ -115,11 +114,14 @@ actor CommandHub: ControlUplink {
         answer.finish()
     }
 
-    private func message(_ message: DeskMessage) -> OutboundMessage {
+    /// Nil for what has no topic: junk that was about no point.
+    private func message(_ message: DeskMessage) -> OutboundMessage? {
         switch message {
         case .event(let event):
-            OutboundMessage(
-                topic: topics.event(point: event.point), payload: event.document.bytes, expiry: Self.eventExpiry)
+            event.point.map { point in
+                OutboundMessage(
+                    topic: topics.event(point: point), payload: event.document.bytes, expiry: Self.eventExpiry)
+            }
         case .held(let command):
             OutboundMessage(
                 topic: topics.held(command.command.id), payload: command.document.bytes, isRetained: true)
@@ -196,12 +198,5 @@ actor CommandHub: ControlUplink {
             group.cancelAll()
             return elements.isEmpty ? await group.next() ?? [] : elements
         }
-    }
-}
-
-extension DeskMessage {
-    /// Whether it is about no point, and so has no topic: junk that was no request.
-    fileprivate var isAnswerOnly: Bool {
-        if case .event(let event) = self { event.point == InboundCommands.noPoint } else { false }
     }
 }

@@ -9,8 +9,6 @@ struct InboundCommands: Sendable {
     /// How far a sender's clock may be ahead.
     private let skew: Duration
 
-    /// Stands for the point of a message that is about none.
-    static let noPoint = "-"
     /// Topics to which no answer is sent whoever asks for it: an answer must not become a command.
     private static let answerTopicByteLimit = 256
 
@@ -24,11 +22,7 @@ struct InboundCommands: Sendable {
     func event(_ message: InboundMessage, token: DeliveryToken, now: UnixTime) -> DeskEvent? {
         guard let inbound = topics.inbound(message.topic) else { return nil }
         var reply: ReplyAddress?
-        let place =
-            switch inbound {
-            case .request(let point): point
-            case .decision, .control: Self.noPoint
-            }
+        let place: String? = if case .request(let point) = inbound { point } else { nil }
         do throws(IntakeProblem) {
             guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
             let document = try SignedDocument(message.payload, verifier: verifier)

@@ -269,6 +269,20 @@ import Testing
         #expect(plant.code(1) == .interlock)
     }
 
+    @Test func aLockoutIsToldOfPointsThatNobodyEverCommanded() throws {
+        var plant = try Plant()
+        try plant.handle(
+            .order(IncomingOrder(.lockout(.point("chiller1/b"), isOn: true), sender: Sender(name: "room"), token: 7)))
+        func told(_ effects: [DeskEffect]) -> [SlotReport] {
+            effects.compactMap { if case .publish(.slot(let report)) = $0 { report } else { nil } }
+        }
+        #expect(told(plant.effects).map(\.point) == ["chiller1/b"])
+        #expect(told(plant.effects).map(\.lockout) == ["chiller1/b"])
+        var again = try CommandDesk(site: plant.site, records: plant.records.records, at: plant.now)
+        let effects = again.start(at: plant.now)
+        #expect(told(effects).map(\.lockout) == ["chiller1/b"])
+    }
+
     @Test func aLockoutTakesBackEverythingAndOnlyAPersonLetsGo() throws {
         var plant = try Plant()
         try plant.ask(1)
