@@ -22,13 +22,13 @@ demo: setup toolchain ## A simulated plant, a private broker and the gateway on 
 	$(SWIFT) build --product headgate
 	@exec "$$($(SWIFT) build --show-bin-path)/headgate" demo
 
-test: setup toolchain lint ## Format check, build, unit and contract tests, golden tests of the profiles and their list, torture in small
+test: setup toolchain lint ## Format check, build, all tests: units, contracts, real peers, profiles, commands, torture in small
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest --skip "$(REAL_PEERS)"
 	$(SWIFT) test --skip-build --disable-xctest --no-parallel --filter "$(REAL_PEERS)"
 	"$$($(SWIFT) build --show-bin-path)/headgate" profile test Devices
 	deploy/devices.py --check
-	for tests in Acceptance Torture Consumer; do \
+	export HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate"; for tests in Acceptance Torture Consumer Commands; do \
 		$(PYTHON) -m unittest discover --start-directory Tests/$$tests --pattern "*_test.py" || exit 1; done
 	$(PYTHON) Tests/Torture/torture.py --short --seed $(TEST_SEED) --headgate "$$($(SWIFT) build --show-bin-path)/headgate"
 

@@ -192,7 +192,7 @@ class Ear:
             SCHEMAS[document["schema"]].validate(document)
         if document["schema"] == "reading/1":
             self.count["readings"] += 1
-            self.documents["reading/1"][:-200] = []
+            self.documents["reading/1"][:-1000] = []
         self.documents[document["schema"]].append((topic, document, time.time()))
         if not topic.startswith(ROOT):
             self.answers.append((topic, getattr(message.properties, "CorrelationData", None), document))
