@@ -28,8 +28,9 @@ package enum WriteFailure: Error, Hashable, Sendable {
 /// One physical channel. Every call is one request and its answer; at most `Connection.inFlight` calls are made at once,
 /// and the caller decides their order. The connection is opened by the first call that needs it.
 package protocol Bus: Sendable {
-    /// The executor on which the channel's work runs; its poller shares it, so that a poll needs no change of thread.
-    nonisolated var executor: any SerialExecutor { get }
+    /// The executor on which the channel's work runs; its poller shares it, so that a poll needs no change of thread. It is
+    /// also what the poller's tasks prefer: otherwise each wait would end on the shared pool first.
+    nonisolated var executor: any SerialExecutor & TaskExecutor { get }
 
     /// Reads `span` from `unit`: one word a register, or one word that is 0 or 1 a bit; always `span.registerCount` words.
     func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16]

@@ -96,9 +96,11 @@ actor Assembly {
             }
             polled.append(made)
         }
+        let loop = loops.next()
+        let loopClock = Buses.clock(clock, on: loop)
         let poller = Poller(
-            connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
-            journal: journal, clock: clock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
+            connection: connection, devices: polled, bus: Buses.make(connection, loop: loop, clock: loopClock),
+            journal: journal, clock: loopClock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, task: Task { await poller.run() }, devices: devices)
         logger.notice(

@@ -4,14 +4,16 @@ package import Model
 import Synchronization
 
 /// A serial executor on a dispatch queue of its own.
-package final class QueueExecutor: SerialExecutor {
+package final class QueueExecutor: SerialExecutor, TaskExecutor {
     private let queue = DispatchQueue(label: "headgate.testing.bus")
 
     package init() {}
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+        queue.async {
+            job.runSynchronously(isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+        }
     }
 }
 
@@ -57,7 +59,7 @@ package final class ScriptedBus: Bus {
         var closings = 0
     }
 
-    package let executor: any SerialExecutor = QueueExecutor()
+    package let executor: any SerialExecutor & TaskExecutor = QueueExecutor()
     private let clock: ManualClock
     private let replyTime: Duration
     private let state = Mutex(State())

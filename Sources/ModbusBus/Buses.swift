@@ -9,6 +9,11 @@ package enum Buses {
         makeInterviewing(connection, loop: loop, clock: clock)
     }
 
+    /// A clock whose sleepers are woken by `loop`: a poller on that loop wakes up without a change of thread.
+    package static func clock(_ clock: any Timekeeper, on loop: any EventLoop) -> any Timekeeper {
+        LoopClock(clock, loop: loop)
+    }
+
     /// The same bus, for who wants to ask devices who they are.
     package static func makeInterviewing(
         _ connection: Connection, loop: any EventLoop, clock: any Timekeeper

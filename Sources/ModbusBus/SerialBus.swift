@@ -10,7 +10,7 @@ package import Model
 /// RTU has no transaction id: what keeps a late reply from becoming the answer to another request is the silence that is
 /// waited for after every error, and the flush before every request.
 package actor SerialBus: Bus {
-    package nonisolated let executor: any SerialExecutor
+    package nonisolated let executor: any SerialExecutor & TaskExecutor
     private let connection: Connection
     private let line: SerialLine
     private let clock: any Timekeeper
@@ -214,7 +214,7 @@ package actor SerialBus: Bus {
 }
 
 /// A serial executor on a dispatch queue, where blocking is fine.
-private final class LineExecutor: SerialExecutor {
+private final class LineExecutor: SerialExecutor, TaskExecutor {
     private let queue: DispatchQueue
 
     init(label: String) {
@@ -223,6 +223,8 @@ private final class LineExecutor: SerialExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+        queue.async {
+            job.runSynchronously(isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+        }
     }
 }

@@ -19,7 +19,7 @@ package actor StreamBus: Bus {
         var timer: Scheduled<Void>
     }
 
-    package nonisolated let executor: any SerialExecutor
+    package nonisolated let executor: any SerialExecutor & TaskExecutor
     private let loop: any EventLoop
     private let connection: Connection
     private let endpoint: Endpoint
@@ -54,7 +54,7 @@ package actor StreamBus: Bus {
         self.framing = framing
         self.loop = loop
         self.clock = clock
-        executor = loop.executor
+        executor = LoopExecutor(loop: loop)
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {

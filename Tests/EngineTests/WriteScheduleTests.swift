@@ -68,7 +68,7 @@ private final class Outcomes: Sendable {
             }
         }
 
-        /// Writes to several devices at once, after the poller has them all in its queue.
+        /// Writes to several devices at once, after the poller has them all in its queue, or has refused them.
         func write(_ devices: [String]) async -> [WriteOutcome] {
             let before = await poller.slots.urgentCount
             let results = Outcomes()
@@ -79,7 +79,7 @@ private final class Outcomes: Sendable {
                         results.append(outcome)
                     }
                 }
-                while await poller.slots.urgentCount < min(before + devices.count, Poller.writeLimit) {
+                while await poller.slots.urgentCount + results.all.count < before + devices.count {
                     await Task.yield()
                 }
                 await advance { results.all.count == devices.count }

@@ -51,7 +51,9 @@ struct BusSlots {
         return true
     }
 
+    /// Wakes `continuation` once it has a place; looks again first, for one may have become free before the wait began.
     mutating func wait(_ device: Int, _ claim: Claim, _ continuation: CheckedContinuation<Void, Never>) {
+        if takeIfFree(device, claim) { return continuation.resume() }
         let waiter = Waiter(device: device, claim: claim, continuation: continuation)
         if claim == .poll { polls.append(waiter) } else { urgent.append(waiter) }
     }
@@ -86,6 +88,7 @@ struct BusSlots {
     }
 
     mutating func wait(resuming device: Int, _ continuation: CheckedContinuation<Void, Never>) {
+        if resumeIfFree(device) { return continuation.resume() }
         urgent.insert(Waiter(device: device, claim: .transaction, isResuming: true, continuation: continuation), at: 0)
     }
 

@@ -16,6 +16,10 @@ extension Poller {
     /// To be called by a task that is not cancelled: one that is gets ``WriteOutcome/indeterminate(_:)`` for what it can
     /// no longer wait for.
     package func write(_ device: String, point name: String, value: PointValue) async -> WriteOutcome {
+        await withTaskExecutorPreference(bus.executor) { await written(device, point: name, value: value) }
+    }
+
+    private func written(_ device: String, point name: String, value: PointValue) async -> WriteOutcome {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else {
             return .notSent("no device '\(device)' on this connection")
         }
@@ -36,6 +40,10 @@ extension Poller {
     /// Reads the point where its writes are confirmed, ahead of all polls: what a write of unknown effect is resolved by.
     /// For a point that cannot be written it reads the point itself.
     package func readBack(_ device: String, point name: String) async -> ReadBack {
+        await withTaskExecutorPreference(bus.executor) { await confirmed(device, point: name) }
+    }
+
+    private func confirmed(_ device: String, point name: String) async -> ReadBack {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else {
             return .unreachable("no device '\(device)' on this connection")
         }

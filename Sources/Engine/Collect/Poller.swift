@@ -53,6 +53,10 @@ package actor Poller {
 
     /// Polls until the task is cancelled, then closes the bus.
     package func run() async {
+        await withTaskExecutorPreference(bus.executor) { await poll() }
+    }
+
+    private func poll() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.standIn() }
             await withTaskGroup(of: Void.self) { workers in
@@ -288,6 +292,10 @@ package actor Poller {
     ///
     /// - Returns: name, value and reasons of each point, in the order of the profile; nil for a device that is not here.
     package func readNow(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
+        await withTaskExecutorPreference(bus.executor) { await current(device) }
+    }
+
+    private func current(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
         var answers: [PollAnswer] = []
         for block in devices[index].plan.jobs.flatMap(\.blocks) {
