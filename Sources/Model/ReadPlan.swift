@@ -102,7 +102,8 @@ package struct ReadPlan: Hashable, Sendable {
 
     package init(points: [Point], limits: DeviceLimits, cost: RequestCost, cuts: Set<RegisterCut> = []) {
         let packing = Packing(points: points, limits: limits, cost: cost, cuts: cuts)
-        let byPeriod = Dictionary(grouping: points.indices) { Self.period(of: points[$0], in: points) }
+        let periods = Self.periods(of: points)
+        let byPeriod = Dictionary(grouping: points.indices) { periods[$0] }
         jobs = byPeriod.sorted { $0.key < $1.key }.map { period, indexes in
             PollJob(period: period, blocks: packing.blocks(of: indexes))
         }
@@ -110,10 +111,18 @@ package struct ReadPlan: Hashable, Sendable {
 
     /// A point that holds a scale is read as often as the fastest point that needs it, a `sync` group as often as its
     /// fastest member.
-    private static func period(of point: Point, in points: [Point]) -> Duration {
-        let related = points.filter {
-            $0.scaleReference?.point == point.name || (point.syncGroup != nil && $0.syncGroup == point.syncGroup)
+    private static func periods(of points: [Point]) -> [Duration] {
+        var ofHolders: [String: Duration] = [:]
+        var ofGroups: [String: Duration] = [:]
+        for point in points {
+            if let holder = point.scaleReference?.point {
+                ofHolders[holder] = min(ofHolders[holder] ?? point.every, point.every)
+            }
+            if let group = point.syncGroup { ofGroups[group] = min(ofGroups[group] ?? point.every, point.every) }
         }
-        return related.map(\.every).reduce(point.every, min)
+        return points.map { point in
+            let related = [ofHolders[point.name], point.syncGroup.flatMap { ofGroups[$0] }]
+            return related.compactMap(\.self).reduce(point.every, min)
+        }
     }
 }

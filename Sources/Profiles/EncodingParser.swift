@@ -38,7 +38,7 @@ struct EncodingParser {
 
     private func type() -> ValueType? {
         if table.isBits {
-            if let field = field("type"), field.place.line == layers.place.line, field.choice(["bool"]) == nil {
+            if let field = field("type"), !field.isDefault, field.choice(["bool"]) == nil {
                 return nil
             }
             return .bool
@@ -67,10 +67,9 @@ struct EncodingParser {
     private func order(_ encoding: inout Encoding) -> Bool {
         guard let field = field("order"), !table.isBits else { return true }
         // An order among the defaults is meant for the types that have one.
-        let isOwn = field.place.line >= layers.place.line && field.file == layers.place.file
         let allowed = Self.orders(for: encoding)
         guard let text = field.text(), allowed.contains(text) else {
-            guard isOwn else { return inherited(field, &encoding) }
+            guard !field.isDefault else { return inherited(field, &encoding) }
             let hint = allowed.isEmpty ? "it has no order" : "allowed: \(allowed.joined(separator: ", "))"
             field.fail("\(layers.name): \(field.written) is no order for \(encoding.type); \(hint)")
             return false
