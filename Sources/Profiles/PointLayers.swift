@@ -12,6 +12,7 @@ struct PointLayers {
 
     static let keys = [
         "table", "address", "reference", "type", "order", "layout", "count", "bits", "scale", "offset", "scale_from",
+        "transform",
         "unit",
         "kind", "enum", "range", "limits", "sentinels", "deadband", "every", "sync", "write", "destructive_read", "raw",
         "description",
