@@ -24,10 +24,6 @@ struct ProfileParser {
         "raw",
     ]
 
-    private static let identityKeys = [
-        "table", "address", "reference", "type", "order", "count", "equals", "device_id",
-    ]
-
     /// - Parameter id: what `profile:` must say: the path of the file in its folder.
     func parse(_ file: YAMLFile, id: String) -> ParsedProfile? {
         let root = Field(name: "profile", node: file.root, file: file.path, problems: problems)
@@ -51,9 +47,11 @@ struct ProfileParser {
         let profile = DeviceProfile(
             id: id, title: fields["title"]?.text() ?? id, manufacturer: fields["manufacturer"]?.text() ?? "",
             model: fields["model"]?.text() ?? "", revision: fields["revision"]?.integer(in: 1...1_000_000) ?? 1,
-            source: fields["source"]?.text() ?? "", factorySerial: fields["serial"].flatMap(serial),
+            source: fields["source"]?.text() ?? "",
+            factorySerial: fields["serial"].flatMap(serial) ?? inherited?.profile.factorySerial,
             limits: fields["limits"].map { limits($0) } ?? inherited?.profile.limits ?? DeviceLimits(),
-            identity: identity(fields["identify"]), points: PointList(problems: problems).parse(points),
+            identity: IdentityParser(problems: problems).parse(fields["identify"]),
+            points: PointList(problems: problems).parse(points),
             tests: GoldenTestParser(problems: problems, copies: copies(points)).parse(fields["tests"]))
         return ParsedProfile(profile: profile, points: points)
     }
@@ -96,25 +94,5 @@ struct ProfileParser {
         limits.gap = fields["gap"]?.integer(in: 0...2000)
         limits.pause = fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero
         return limits
-    }
-
-    private func identity(_ field: Field?) -> [IdentityCheck] {
-        (field?.list(allowed: "checks") ?? []).compactMap { item in
-            guard let fields = item.fields(Self.identityKeys) else { return nil }
-            if let deviceID = fields["device_id"] {
-                return deviceID.fields(["vendor", "product"]).map {
-                    .deviceID(vendor: $0["vendor"]?.text(), product: $0["product"]?.text())
-                }
-            }
-            guard let equals = fields["equals"] else {
-                item.fail("identify: the key 'equals' (or 'device_id') is missing")
-                return nil
-            }
-            var own = fields.byKey
-            own["equals"] = nil
-            let layers = PointLayers(name: "identify", place: item.place, fields: own)
-            guard let point = PointParser(layers: layers, problems: problems).parse() else { return nil }
-            return .register(point, equals: GoldenTestParser.value(equals) ?? .null)
-        }
     }
 }
