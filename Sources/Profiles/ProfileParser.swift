@@ -88,11 +88,12 @@ struct ProfileParser {
 
     private func limits(_ field: Field) -> DeviceLimits {
         var limits = DeviceLimits()
-        guard let fields = field.fields(["registers", "bits", "gap", "pause"]) else { return limits }
+        guard let fields = field.fields(["registers", "bits", "gap", "pause", "timeout"]) else { return limits }
         limits.registerCount = fields["registers"]?.integer(in: 1...125) ?? 125
         limits.bitCount = fields["bits"]?.integer(in: 1...2000) ?? 2000
         limits.gap = fields["gap"]?.integer(in: 0...2000)
         limits.pause = fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero
+        limits.timeout = fields["timeout"]?.duration(in: .milliseconds(10) ... .seconds(60)) ?? .zero
         return limits
     }
 }

@@ -195,10 +195,16 @@ package actor Poller {
 
     func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
         do throws(BusError) {
-            return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
+            return .success(try await bus.read(span, unit: unit, timeout: timeout(ofUnit: unit)))
         } catch {
             return .failure(error)
         }
+    }
+
+    /// How long a reply may take: what the connection says, but no less than what the profile says.
+    func timeout(ofUnit unit: UInt8) -> Duration {
+        let device = devices.first { $0.device.unit == unit }?.device
+        return max(connection.timeout, device?.minimumTimeout ?? .zero)
     }
 
     func rest(_ pause: Duration) async {
@@ -231,7 +237,8 @@ package actor Poller {
             downReasons[index] = PollFault(error).reason
             let others = health.indices.count { $0 != index && health[$0].isOpen }
             let change = health[index].timedOut(
-                at: clock.uptime, timeout: connection.timeout, deadUnits: others + 1, isAlone: devices.count == 1,
+                at: clock.uptime, timeout: timeout(ofUnit: devices[index].device.unit), deadUnits: others + 1,
+                isAlone: devices.count == 1,
                 jitter: Double.random(in: 0..<1))
             note(change, of: index)
         case .refused, .garbled: note(health[index].answered(), of: index)
