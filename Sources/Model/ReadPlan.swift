@@ -73,6 +73,15 @@ package struct ReadBlock: Hashable, Sendable {
     /// The edges that have undeclared addresses before them.
     package var bridges: [Int]
 
+    /// The first value of several, or `sync` group, as a block of its own; nil where there is only one.
+    package var first: ReadBlock? {
+        guard edges.count > 1 else { return nil }
+        let count = items.filter { $0.offset < edges[1] }.map { $0.offset + $0.registerCount }.max() ?? edges[1]
+        return ReadBlock(
+            span: RegisterSpan(table: span.table, start: span.start, registerCount: count),
+            items: items.filter { $0.offset < edges[1] }, edges: [edges[0]], bridges: [])
+    }
+
     /// Where to cut after the device refused the block with exception 02 or 03: first at everything that was bridged, then
     /// in the middle. Empty when only one value is left, which is then known to be the refused one.
     package var cutsAfterRefusal: [RegisterCut] {

@@ -150,7 +150,7 @@ package actor Poller {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
             } else {
                 budget -= 1
-                let (answer, error) = await ask(block, of: index)
+                let (answer, error) = await askCarefully(block, of: index)
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
                 lost = fault(afterWhichNothingIsAsked: error)
@@ -163,6 +163,21 @@ package actor Poller {
     private static let extraRequests = 24
     /// Attempts while a device says that it is busy.
     private static let busyAttempts = 3
+
+    /// Asks for a block. For one that was left unanswered several times a single value is asked for first: a device that
+    /// gives that, and is silent about the block again, is not away, the block is too large for it.
+    private func askCarefully(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+        let probe = devices[index].probe(before: block)
+        if let probe {
+            let (answer, error) = await ask(probe, of: index)
+            if let error {
+                return (PollAnswer(block: block, time: answer.time, result: .failure(PollFault(error))), error)
+            }
+        }
+        let (answer, error) = await ask(block, of: index)
+        if error == .noResponse { devices[index].silent(block, afterAnswer: probe != nil) }
+        return (answer, error)
+    }
 
     private func ask(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
         let device = devices[index].device
@@ -212,7 +227,11 @@ package actor Poller {
     }
 
     private func divided(_ block: ReadBlock, after error: BusError?, job: Int, of index: Int) -> [ReadBlock] {
-        guard case .refused(let code) = error, code == 2 || code == 3 else { return [] }
+        switch error {
+        case .refused(2)?, .refused(3)?: break
+        case .noResponse? where devices[index].isTooLarge(block): break
+        case .refused?, .noResponse?, .linkDown?, .garbled?, .invalidRequest?, nil: return []
+        }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
     }
