@@ -19,7 +19,8 @@ import Testing
 
     static let learned = LearnedAddresses(
         refused: [RegisterSpan(table: .input, start: 7, registerCount: 2)],
-        cuts: [RegisterCut(table: .input, address: 7), RegisterCut(table: .input, address: 9)])
+        cuts: [RegisterCut(table: .input, address: 7), RegisterCut(table: .input, address: 9)], registerLimit: 32,
+        bitLimit: 200)
 
     @Test func whatWasLearnedComesBackForTheSameDeviceOnly() throws {
         let folder = try Folder()
@@ -54,6 +55,29 @@ import Testing
         #expect(file.damage != nil)
         try file.keep([Self.identity(): Self.learned])
         #expect(LearnedFile(stateFolder: folder.path).learned(of: Self.identity()) == Self.learned)
+    }
+}
+
+@Suite struct RefusalAdviceTests {
+    @Test func whatDevicesRefuseIsYAMLForTheirProfile() throws {
+        let document = """
+            {"devices":[
+            {"id":"m1","profile":"acme/m","revision":3,"limits":{"registers":31,"gap":0},
+             "refused":[{"table":"input","address":348,"count":2,"points":["energy_l1"]}]},
+            {"id":"m2","profile":"acme/m","revision":3,"limits":{"registers":50},"refused":[]},
+            {"id":"m3","profile":"acme/n","revision":1,"refused":[]}]}
+            """
+        let overview = DeviceOverview(document: try JSONValue(parsing: Array(document.utf8)))
+        #expect(
+            overview.refusedText == """
+                # profile acme/m, revision 3
+                # found out with all 2 devices; merge with what 'limits' has:
+                limits: {registers: 31, gap: 0}
+                # take out, or correct, below 'points:'
+                #  energy_l1: {table: input, address: 348}  # refused by m1
+                """)
+        #expect(overview.text.contains("m1: refuses input 348…349 (energy_l1); has limits {registers: 31, gap: 0}"))
+        #expect(overview.text.contains("m2: has limits {registers: 50}"))
     }
 }
 
@@ -107,7 +131,9 @@ struct Folder {
             let text = overview.text
             #expect(text.contains("good: refuses holding 1 (missing)"), "\(text)")
             #expect(text.contains("dead: does not answer"), "\(text)")
-            #expect(overview.refusedText.contains("# refused by good: holding 1;"), "\(overview.refusedText)")
+            #expect(
+                overview.refusedText.contains("#  missing: {table: holding, address: 1}  # refused by good"),
+                "\(overview.refusedText)")
         }
         let kept = LearnedFile(stateFolder: folder.path).learned(
             of: DeviceIdentity(site.devices[0], on: site.connections[0]))
