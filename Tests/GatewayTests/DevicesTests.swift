@@ -143,6 +143,34 @@ struct Folder {
         }
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func howMuchADeviceGivesAtOnceIsFoundOutAndKeptOverARestart() async throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        let points = (UInt16(0)..<100).map { Self.point("r\($0)", $0) }
+        let field = try TCPSimulator(port: 0, units: [1: SimulatedUnit(points: points)])
+        defer { field.stop() }
+        field.faults.set(.most(32), unit: 1)
+        var site = Self.site(port: field.port, folder: folder.path)
+        site.devices = [site.devices[0]]
+        site.devices[0].points = points
+        for _ in 1...2 {
+            let overview = try await Self.running(site) {
+                for _ in 0..<200 {
+                    let overview = try? DeviceOverview.ask(stateFolder: folder.path)
+                    if let overview, overview.text.contains("has limits") { return overview }
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                return try DeviceOverview.ask(stateFolder: folder.path)
+            }
+            #expect(overview.text.contains("good: has limits {registers: 25}"), "\(overview.text)")
+            #expect(overview.refusedText.contains("limits: {registers: 25}"))
+        }
+        let kept = LearnedFile(stateFolder: folder.path).learned(
+            of: DeviceIdentity(site.devices[0], on: site.connections[0]))
+        #expect(kept == LearnedAddresses(registerLimit: 25))
+    }
+
     /// Asks until both devices have been polled often enough to be judged.
     private static func waitFor(_ ask: @Sendable () throws -> DeviceOverview) async throws -> DeviceOverview {
         for _ in 0..<100 {
