@@ -60,6 +60,20 @@ def profiles() -> list[dict]:
     return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
 
 
+def points(profile: dict) -> dict[str, dict]:
+    """The points by name, with those of all copies of its repeated blocks."""
+    single = profile.get("points", {})
+    blocks = profile.get("repeat", [])
+    blocks = [blocks] if isinstance(blocks, dict) else blocks
+    result = {} if any("points" not in block for block in blocks) else dict(single)
+    for block in blocks:
+        first = block.get("first", 1)
+        for number in range(first, first + block["count"]):
+            prefix = block["name"].replace("{n}", str(number))
+            result |= {prefix + name: point for name, point in block.get("points", single).items()}
+    return result
+
+
 def kind(profile: dict) -> str:
     title = profile["title"].lower()
     return next(name for name, words in KINDS if any(word in title for word in words))
@@ -85,7 +99,7 @@ def bounds(rule: dict, unit: str) -> str:
 def writable(profile: dict) -> str:
     """The points with a write rule; runs such as do_0 to do_5 in short."""
     names: list[tuple[str, str]] = []
-    for name, point in profile["points"].items():
+    for name, point in points(profile).items():
         if rule := point.get("write"):
             names.append((name, bounds(rule, point.get("unit", "1"))))
     parts: list[str] = []
@@ -107,7 +121,7 @@ def successor(name: str) -> str:
 
 def doubtful(profile: dict) -> str:
     names = [
-        name for name, point in profile["points"].items()
+        name for name, point in points(profile).items()
         if any(doubt in point.get("description", "") for doubt in DOUBTS)
     ]
     return ", ".join(f"`{name}`" for name in names) or "–"
@@ -120,7 +134,7 @@ def source(profile: dict) -> str:
 
 def row(profile: dict) -> str:
     cells = [
-        profile["title"], f"`{profile['profile']}`", str(len(profile["points"])), serial(profile), writable(profile),
+        profile["title"], f"`{profile['profile']}`", str(len(points(profile))), serial(profile), writable(profile),
         source(profile), doubtful(profile),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

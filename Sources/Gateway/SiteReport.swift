@@ -34,7 +34,9 @@ package struct SiteReport: Sendable {
 
     private func plan(of device: Device, _ connection: Connection) -> [String] {
         let plan = ReadPlan(points: device.points, limits: device.limits, cost: RequestCost(connection.channel))
-        return ["  \(device.id): \(device.profile), unit \(device.unit)"]
+        let isSlower = device.minimumTimeout > connection.timeout
+        let timeout = isSlower ? ", time-out \(device.minimumTimeout.text)" : ""
+        return ["  \(device.id): \(device.profile), unit \(device.unit)\(timeout)"]
             + plan.jobs.map { job in
                 let spans = job.blocks.map { "\($0.span) (\($0.items.count))" }.joined(separator: ", ")
                 return "    every \(job.period.text): \(spans)"

@@ -12,6 +12,7 @@ struct Watch {
     func run() async {
         var devices: [String: DeviceState] = [:]
         var brokers: [String: String?] = [:]
+        var learned: [String: LearnedAddresses] = [:]
         var fault: String?
         while !Task.isCancelled {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
@@ -21,6 +22,10 @@ struct Watch {
             for (id, device) in status.devices where devices[id] != device.state {
                 if device.state != .waiting { log(id, device) }
                 devices[id] = device.state
+            }
+            for (id, device) in status.devices where learned[id] ?? LearnedAddresses() != device.learned {
+                log(id, device.learned, before: learned[id] ?? LearnedAddresses())
+                learned[id] = device.learned
             }
             for (name, figures) in status.publishers where brokers[name] != .some(figures.trouble) {
                 log(name, figures)
@@ -42,6 +47,22 @@ struct Watch {
             "device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")",
         ]
         logger.log(level: device.state == .online ? .notice : .warning, "device state changed", metadata: metadata)
+    }
+
+    /// What a device turned out not to give: a person may correct the profile (`headgate devices --refused`).
+    private func log(_ id: String, _ learned: LearnedAddresses, before: LearnedAddresses) {
+        let new = learned.refused.filter { !before.refused.contains($0) }
+        if !new.isEmpty {
+            let spans = new.map(\.description).joined(separator: ", ")
+            logger.warning("device refuses addresses", metadata: ["device": "\(id)", "refused": "\(spans)"])
+        }
+        if learned.registerLimit != before.registerLimit || learned.bitLimit != before.bitLimit {
+            let metadata: Logger.Metadata = [
+                "device": "\(id)", "registers": "\(learned.registerLimit.map(String.init) ?? "as in the profile")",
+                "bits": "\(learned.bitLimit.map(String.init) ?? "as in the profile")",
+            ]
+            logger.warning("device gives less by one request than its profile says", metadata: metadata)
+        }
     }
 
     private func log(_ name: String, _ figures: PublisherFigures) {

@@ -8,20 +8,19 @@ package struct DeviceLimits: Hashable, Sendable {
     package var gap: Int?
     /// Rest between two requests to this device.
     package var pause: Duration
+    /// The least time to wait for a reply, for devices that are slower than what a connection usually allows.
+    package var timeout: Duration
 
-    package init(registerCount: Int = 125, bitCount: Int = 2000, gap: Int? = nil, pause: Duration = .zero) {
+    package init(
+        registerCount: Int = 125, bitCount: Int = 2000, gap: Int? = nil, pause: Duration = .zero,
+        timeout: Duration = .zero
+    ) {
         self.registerCount = registerCount
         self.bitCount = bitCount
         self.gap = gap
         self.pause = pause
+        self.timeout = timeout
     }
-}
-
-/// How to recognise the device (profile key `identify`).
-package enum IdentityCheck: Hashable, Sendable {
-    case register(Point, equals: PointValue)
-    /// Read Device Identification, FC43/14.
-    case deviceID(vendor: String?, product: String?)
 }
 
 /// Factory serial settings: what a scan tries first.

@@ -4,6 +4,12 @@ extension Encoding {
     /// - Precondition: `words.count == registerCount`.
     package func decode(_ words: Span<UInt16>) -> Decoded {
         precondition(words.count == registerCount, "a value is decoded from exactly its own registers")
+        let decoded = decodeUntransformed(words)
+        guard let transform, case .value(let value) = decoded else { return decoded }
+        return transform.decode(value)
+    }
+
+    private func decodeUntransformed(_ words: Span<UInt16>) -> Decoded {
         switch type {
         case .string: return decodeText(words)
         case .datetime: return decodeDatetime(words)

@@ -3,6 +3,7 @@ extension Encoding {
     /// raw steps goes to the nearer one: the read-back shows what the device really took.
     package func encode(_ value: PointValue) throws(EncodingError) -> [UInt16] {
         if bits != nil { throw .isBitField }
+        let value = try transform?.encode(value) ?? value
         switch (type, value) {
         case (.string, .string(let text)): return try encodeText(text)
         case (.datetime, .string(let text)):

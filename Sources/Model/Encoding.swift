@@ -13,11 +13,13 @@ package struct Encoding: Hashable, Sendable {
     package var offset: DecimalNumber
     /// Raw patterns, assembled in the byte order of the point, that mean "not available". Tested before scaling.
     package var sentinels: [UInt64]
+    package var transform: ValueTransform?
 
     package init(
         type: ValueType, order: ByteOrder = .bigEndian, characters: CharacterLayout? = nil,
         datetime: DatetimeLayout = .unix32, registerCount: Int? = nil, bits: ClosedRange<Int>? = nil,
-        scale: DecimalNumber = .one, offset: DecimalNumber = .zero, sentinels: [UInt64] = []
+        scale: DecimalNumber = .one, offset: DecimalNumber = .zero, sentinels: [UInt64] = [],
+        transform: ValueTransform? = nil
     ) {
         self.type = type
         self.order = order
@@ -29,6 +31,7 @@ package struct Encoding: Hashable, Sendable {
         self.scale = scale
         self.offset = offset
         self.sentinels = sentinels
+        self.transform = transform
     }
 
     /// Whether scale and offset leave the raw number as it is.

@@ -73,6 +73,15 @@ package struct ReadBlock: Hashable, Sendable {
     /// The edges that have undeclared addresses before them.
     package var bridges: [Int]
 
+    /// The first value of several, or `sync` group, as a block of its own; nil where there is only one.
+    package var first: ReadBlock? {
+        guard edges.count > 1 else { return nil }
+        let count = items.filter { $0.offset < edges[1] }.map { $0.offset + $0.registerCount }.max() ?? edges[1]
+        return ReadBlock(
+            span: RegisterSpan(table: span.table, start: span.start, registerCount: count),
+            items: items.filter { $0.offset < edges[1] }, edges: [edges[0]], bridges: [])
+    }
+
     /// Where to cut after the device refused the block with exception 02 or 03: first at everything that was bridged, then
     /// in the middle. Empty when only one value is left, which is then known to be the refused one.
     package var cutsAfterRefusal: [RegisterCut] {
@@ -102,7 +111,8 @@ package struct ReadPlan: Hashable, Sendable {
 
     package init(points: [Point], limits: DeviceLimits, cost: RequestCost, cuts: Set<RegisterCut> = []) {
         let packing = Packing(points: points, limits: limits, cost: cost, cuts: cuts)
-        let byPeriod = Dictionary(grouping: points.indices) { Self.period(of: points[$0], in: points) }
+        let periods = Self.periods(of: points)
+        let byPeriod = Dictionary(grouping: points.indices) { periods[$0] }
         jobs = byPeriod.sorted { $0.key < $1.key }.map { period, indexes in
             PollJob(period: period, blocks: packing.blocks(of: indexes))
         }
@@ -110,10 +120,18 @@ package struct ReadPlan: Hashable, Sendable {
 
     /// A point that holds a scale is read as often as the fastest point that needs it, a `sync` group as often as its
     /// fastest member.
-    private static func period(of point: Point, in points: [Point]) -> Duration {
-        let related = points.filter {
-            $0.scaleReference?.point == point.name || (point.syncGroup != nil && $0.syncGroup == point.syncGroup)
+    private static func periods(of points: [Point]) -> [Duration] {
+        var ofHolders: [String: Duration] = [:]
+        var ofGroups: [String: Duration] = [:]
+        for point in points {
+            if let holder = point.scaleReference?.point {
+                ofHolders[holder] = min(ofHolders[holder] ?? point.every, point.every)
+            }
+            if let group = point.syncGroup { ofGroups[group] = min(ofGroups[group] ?? point.every, point.every) }
         }
-        return related.map(\.every).reduce(point.every, min)
+        return points.map { point in
+            let related = [ofHolders[point.name], point.syncGroup.flatMap { ofGroups[$0] }]
+            return related.compactMap(\.self).reduce(point.every, min)
+        }
     }
 }

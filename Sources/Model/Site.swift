@@ -53,6 +53,9 @@ package struct Device: Hashable, Sendable {
         self.limits = limits
         self.points = points
     }
+
+    /// The least time to wait for a reply, whatever the connection says or has learned; zero where the profile says nothing.
+    package var minimumTimeout: Duration { limits.timeout }
 }
 
 /// Where and how readings are published (site key `publish`).

@@ -136,15 +136,31 @@ package enum DatetimeLayout: String, Sendable, CaseIterable {
     case ymdhms
     /// Three registers of bytes: year since 2000 and month, day and hour, minute and second.
     case packed
-    /// Four registers in the manner of IEC 60870-5 CP56Time2a: year since 2000; month and day; hour and minute; milliseconds.
+    /// The same in binary-coded decimal: 0x2411 is November 2024.
+    case packedBCD = "packed_bcd"
+    /// Four registers in the manner of IEC 60870-5 CP56Time2a: year since 2000; month and day; hour and minute;
+    /// milliseconds. Day of the week and the summer-time flag are left out of account; the flag "invalid" is not.
     case iec870
+    /// One register: days since 2000-01-01.
+    case days2000
+    /// Two registers: seconds since 2000-01-01, in the point's byte order.
+    case seconds2000
 
     package var registerCount: Int {
         switch self {
-        case .unix32: 2
+        case .days2000: 1
+        case .unix32, .seconds2000: 2
+        case .packed, .packedBCD: 3
         case .unix64ms, .iec870: 4
         case .ymdhms: 6
-        case .packed: 3
+        }
+    }
+
+    /// Whether the registers are one number, which has a byte order; elsewhere each register has its own meaning.
+    package var isNumber: Bool {
+        switch self {
+        case .unix32, .unix64ms, .days2000, .seconds2000: true
+        case .ymdhms, .packed, .packedBCD, .iec870: false
         }
     }
 }

@@ -108,7 +108,8 @@ extension JSONWriter {
 }
 
 extension Encoding {
-    /// `float32:ABCD`, `uint16[4..7]`, `string:AB`: type, order where there is a choice, bit field.
+    /// `float32:ABCD`, `uint16[4..7]`, `string:AB`, `float32:ABCD|folded_power_factor`: type, order where there is a
+    /// choice, bit field, what is done to the number.
     fileprivate var codecName: String {
         var name = type.rawValue
         switch type {
@@ -121,6 +122,7 @@ extension Encoding {
             name += ":\(order.name)"
         }
         if let bits { name += bits.count == 1 ? "[\(bits.lowerBound)]" : "[\(bits.lowerBound)..\(bits.upperBound)]" }
+        if let transform { name += "|\(transform.rawValue)" }
         return name
     }
 }

@@ -114,15 +114,13 @@ struct DeviceParser {
             for index in layers.indices where layers[index].hasDefaultPeriod { layers[index].fields["every"] = every }
         }
         for (name, keyField, value) in fields["points"]?.members(allowed: "point: {…}") ?? [] {
-            guard let index = layers.firstIndex(where: { $0.name == name }) else {
+            let meant = layers.indices(named: name)
+            if meant.isEmpty {
                 let hint = nearest(name, in: layers.map(\.name)).map { ", did you mean '\($0)'?" } ?? ""
                 keyField.fail("the profile \(profile.profile.id) has no point '\(name)'\(hint)")
-                continue
             }
-            if let own = value.fields(PointLayers.keys)?.byKey {
-                layers[index].fields.merge(own) { $1 }
-                layers[index].place = keyField.place
-            }
+            guard let own = value.fields(PointLayers.keys)?.byKey else { continue }
+            for index in meant { layers[index].override(own, as: name, at: keyField.place) }
         }
         return layers
     }
@@ -143,7 +141,6 @@ struct DeviceParser {
 extension PointLayers {
     /// Whether the poll period comes from the defaults of the profile (or nowhere), not from the point itself.
     var hasDefaultPeriod: Bool {
-        guard let every = fields["every"] else { return true }
-        return every.file != place.file || every.place.line < place.line
+        fields["every"]?.isDefault ?? true
     }
 }

@@ -28,6 +28,8 @@ struct EncodingParser {
         encoding.offset = field("offset")?.decimal() ?? .zero
         encoding.bits = field("bits").flatMap { bits($0, width: count * 16) }
         encoding.sentinels = field("sentinels").map { sentinels($0, encoding) } ?? []
+        encoding.transform = field("transform")?.choice(ValueTransform.allCases.map(\.rawValue))
+            .flatMap(ValueTransform.init(rawValue:))
         check(encoding)
         return encoding
     }
@@ -38,7 +40,7 @@ struct EncodingParser {
 
     private func type() -> ValueType? {
         if table.isBits {
-            if let field = field("type"), field.place.line == layers.place.line, field.choice(["bool"]) == nil {
+            if let field = field("type"), !field.isDefault, field.choice(["bool"]) == nil {
                 return nil
             }
             return .bool
@@ -67,10 +69,9 @@ struct EncodingParser {
     private func order(_ encoding: inout Encoding) -> Bool {
         guard let field = field("order"), !table.isBits else { return true }
         // An order among the defaults is meant for the types that have one.
-        let isOwn = field.place.line >= layers.place.line && field.file == layers.place.file
         let allowed = Self.orders(for: encoding)
         guard let text = field.text(), allowed.contains(text) else {
-            guard isOwn else { return inherited(field, &encoding) }
+            guard !field.isDefault else { return inherited(field, &encoding) }
             let hint = allowed.isEmpty ? "it has no order" : "allowed: \(allowed.joined(separator: ", "))"
             field.fail("\(layers.name): \(field.written) is no order for \(encoding.type); \(hint)")
             return false
@@ -85,7 +86,8 @@ struct EncodingParser {
             _ = field.choice(ByteOrder.names + CharacterLayout.allCases.map(\.rawValue))
             return false
         }
-        if encoding.registerCount > 1, encoding.type != .string, encoding.type != .datetime { encoding.order = order }
+        let isNumber = encoding.type != .string && (encoding.type != .datetime || encoding.datetime.isNumber)
+        if encoding.registerCount > 1, isNumber { encoding.order = order }
         return true
     }
 
@@ -107,9 +109,12 @@ struct EncodingParser {
         case .int64, .uint64, .float64: return ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"]
         case .int32, .uint32, .float32, .bcd32, .sm32, .offset32, .mod10k: return ["ABCD", "CDAB", "BADC", "DCBA"]
         case .datetime:
-            return encoding.datetime == .unix32
-                ? ["ABCD", "CDAB", "BADC", "DCBA"]
-                : encoding.datetime == .unix64ms ? ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"] : []
+            guard encoding.datetime.isNumber else { return [] }
+            switch encoding.registerCount {
+            case 1: return ["AB", "BA"]
+            case 2: return ["ABCD", "CDAB", "BADC", "DCBA"]
+            default: return ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"]
+            }
         }
     }
 
@@ -129,6 +134,14 @@ struct EncodingParser {
     }
 
     private func sentinels(_ field: Field, _ encoding: Encoding) -> [UInt64] {
+        if encoding.type == .string || encoding.registerCount > 4 {
+            // Those of the defaults are meant for the numbers.
+            if !field.isDefault {
+                field.fail(
+                    "\(layers.name): sentinels are compared with up to four registers, not with this \(encoding.type)")
+            }
+            return []
+        }
         let width = min(64, encoding.type == .int8 || encoding.type == .uint8 ? 8 : encoding.registerCount * 16)
         let largest: UInt64 = width == 64 ? .max : (1 << UInt64(width)) - 1
         return (field.list(allowed: "raw numbers such as 0x8000", single: true) ?? []).compactMap { item in
@@ -148,6 +161,12 @@ struct EncodingParser {
             fail("scale and offset are for numbers, not for \(encoding.type)")
         }
         if encoding.scale.mantissa == 0 { field("scale")?.fail("\(layers.name): a scale of 0 makes every value 0") }
+        if encoding.transform != nil {
+            if !encoding.type.isNumeric || encoding.bits != nil || field("scale_from") != nil {
+                field("transform")?.fail(
+                    "\(layers.name): transform is for numbers without bits and scale_from, not for \(encoding.type)")
+            }
+        }
         if encoding.bits != nil {
             switch encoding.type {
             case .uint8, .uint16, .uint32, .uint64: break

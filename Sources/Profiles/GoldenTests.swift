@@ -3,6 +3,8 @@ package import Model
 /// Reads the `tests` of a profile.
 struct GoldenTestParser {
     let problems: ProblemList
+    /// The names of all copies of each repeated point, by its name with `{n}`.
+    var copies: [String: [String]] = [:]
 
     func parse(_ field: Field?) -> [GoldenTest] {
         (field?.list(allowed: "{registers, expect}") ?? []).compactMap { item in
@@ -34,18 +36,32 @@ struct GoldenTestParser {
     }
 
     private func expectations(_ field: Field) -> [GoldenExpectation] {
-        (field.members(allowed: "point: value") ?? []).compactMap { key, _, value in
-            guard value.isMapping else { return Self.value(value).map { GoldenExpectation(point: key, value: $0) } }
-            guard let fields = value.fields(["bad", "uncertain", "value"]) else { return nil }
-            guard let reasonField = fields["bad"] ?? fields["uncertain"],
-                let reason = reasonField.choice(QualityReason.allCases.map(\.code)).flatMap(QualityReason.init(code:))
-            else {
-                value.fail("\(key): expect a value, {bad: reason} or {uncertain: reason, value: …}")
-                return nil
+        (field.members(allowed: "point: value") ?? []).flatMap { key, keyField, value in
+            guard key.contains(RepeatInstance.placeholder) else { return expectation(key, value).map { [$0] } ?? [] }
+            guard let names = copies[key] else {
+                keyField.fail(
+                    "'\(key)' is not a repeated point; allowed: \(copies.keys.sorted().joined(separator: ", "))")
+                return []
             }
-            let expected = fields["value"].flatMap(Self.value) ?? .null
-            return GoldenExpectation(point: key, value: expected, reasons: QualityReasons(reason))
+            guard let values = value.list(allowed: "\(names.count) values") else { return [] }
+            if values.count != names.count {
+                value.fail("\(key): \(values.count) values for \(names.count) copies, \(names[0]) and so on")
+            }
+            return zip(names, values).compactMap { expectation($0, $1) }
         }
+    }
+
+    private func expectation(_ key: String, _ value: Field) -> GoldenExpectation? {
+        guard value.isMapping else { return Self.value(value).map { GoldenExpectation(point: key, value: $0) } }
+        guard let fields = value.fields(["bad", "uncertain", "value"]) else { return nil }
+        guard let reasonField = fields["bad"] ?? fields["uncertain"],
+            let reason = reasonField.choice(QualityReason.allCases.map(\.code)).flatMap(QualityReason.init(code:))
+        else {
+            value.fail("\(key): expect a value, {bad: reason} or {uncertain: reason, value: …}")
+            return nil
+        }
+        let expected = fields["value"].flatMap(Self.value) ?? .null
+        return GoldenExpectation(point: key, value: expected, reasons: QualityReasons(reason))
     }
 
     /// A number, true or false, or a text.

@@ -1,22 +1,5 @@
 import Model
 
-/// The keys of one point, from all layers that define it: the profile's defaults, a profile that it extends, the profile
-/// itself, the site file. Later layers win, key by key.
-struct PointLayers {
-    var name: String
-    var place: Place
-    var fields: [String: Field]
-
-    static let keys = [
-        "table", "address", "reference", "type", "order", "layout", "count", "bits", "scale", "offset", "scale_from",
-        "unit",
-        "kind", "enum", "range", "limits", "sentinels", "deadband", "every", "sync", "write", "destructive_read", "raw",
-        "description",
-    ]
-    /// Poll periods that make sense.
-    static let periods = Duration.milliseconds(10)...Duration.seconds(86_400)
-}
-
 /// Makes a ``Point`` of its layers, or says everything that is wrong with it.
 struct PointParser {
     let layers: PointLayers
@@ -55,7 +38,7 @@ struct PointParser {
             problems.error(layers.place, "\(layers.name): the key 'address' (or 'reference') is missing")
             return nil
         }
-        guard let address = field.integer(in: 0...65_535) else { return nil }
+        guard let address = field.address() else { return nil }
         guard let table else {
             if self.field("table") == nil {
                 problems.error(
@@ -63,8 +46,9 @@ struct PointParser {
             }
             return nil
         }
-        if (table == .holding && (40_001...49_999).contains(address))
-            || (table == .input && (30_001...39_999).contains(address))
+        if field.instance?.shift ?? 0 == 0,
+            (table == .holding && (40_001...49_999).contains(address))
+                || (table == .input && (30_001...39_999).contains(address))
         {
             problems.warning(
                 field.place,
@@ -95,11 +79,17 @@ struct PointParser {
             return nil
         }
         // The table of the defaults may differ; one that the point itself names may not.
-        if let table, table != named, self.field("table")?.place.line == field.place.line {
+        if let table, table != named, self.field("table")?.isDefault == false {
             field.fail("\(layers.name): reference \(text) is in the table \(named), but table says \(table)")
             return nil
         }
-        return (named, UInt16(number - 1))
+        let address = number - 1 + (field.instance?.shift ?? 0)
+        guard address <= 65_535 else {
+            field.fail(
+                "\(layers.name): reference \(text) is address \(address) there, beyond 65535; count is too large")
+            return nil
+        }
+        return (named, UInt16(address))
     }
 
     // MARK: - What
@@ -112,7 +102,9 @@ struct PointParser {
         point.range = field("range")?.range()
         point.limits = field("limits")?.range()
         point.deadband = field("deadband")?.number()
-        point.summary = field("description")?.text()
+        point.summary = field("description").flatMap { field in
+            field.text().map { field.instance?.filled($0) ?? $0 }
+        }
         point.publishesRaw = field("raw")?.bool() ?? false
         point.enumeration = field("enum").map(enumeration) ?? []
         point.scaleReference = field("scale_from").flatMap(scaleReference)
@@ -144,18 +136,21 @@ struct PointParser {
     private func scaleReference(_ field: Field) -> ScaleReference? {
         if field.isMapping {
             return field.fields(["factor", "exponent"]).flatMap { fields in
-                fields["factor"]?.identifier().map { .factor(point: $0) }
-                    ?? fields["exponent"]?.identifier().map { .exponent(point: $0) }
+                fields["factor"]?.pointName().map { .factor(point: $0) }
+                    ?? fields["exponent"]?.pointName().map { .exponent(point: $0) }
             }
         }
-        return field.identifier().map { .exponent(point: $0) }
+        return field.pointName().map { .exponent(point: $0) }
     }
 
     // MARK: - When
 
     private func polling(_ point: inout Point) {
         point.every = field("every")?.duration(in: PointLayers.periods) ?? .seconds(1)
-        point.syncGroup = field("sync")?.identifier()
+        point.syncGroup = field("sync").flatMap { field in
+            guard let instance = field.instance, let text = field.text() else { return field.identifier() }
+            return field.identifier(instance.groupName(text))
+        }
         point.isDestructiveRead = field("destructive_read")?.bool() ?? false
     }
 

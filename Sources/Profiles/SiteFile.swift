@@ -13,6 +13,15 @@ package enum SiteFile {
         }
         return Loaded(value: problems.hasErrors ? nil : site, problems: problems.sorted)
     }
+
+    /// The folders of profiles of a site, its own first, whatever else is wrong with its file.
+    package static func profileFolders(path: String, shippedProfiles: String) -> Loaded<[String]> {
+        let problems = ProblemList()
+        let folders = YAMLFile(path: path, problems: problems).flatMap {
+            SiteParser(file: $0, shippedProfiles: shippedProfiles, problems: problems).folders()
+        }
+        return Loaded(value: problems.hasErrors ? nil : folders, problems: problems.sorted)
+    }
 }
 
 /// Reads the sections of a site file.
@@ -67,7 +76,17 @@ struct SiteParser {
             labels: fields["labels"].map(labels) ?? [])
     }
 
+    func folders() -> [String]? {
+        let root = Field(name: "the site file", node: file.root, file: file.path, problems: problems)
+        guard let members = root.members(allowed: Self.keys.joined(separator: ", ")) else { return nil }
+        return folders(members.first { $0.key == "profiles" }?.value)
+    }
+
     private func library(_ field: Field?) -> ProfileLibrary {
+        ProfileLibrary(folders: folders(field))
+    }
+
+    private func folders(_ field: Field?) -> [String] {
         let base = URL(fileURLWithPath: file.path).deletingLastPathComponent().path
         let folders = (field?.list(allowed: "folders", single: true) ?? []).compactMap { item -> String? in
             guard let text = item.text("a folder") else { return nil }
@@ -79,7 +98,7 @@ struct SiteParser {
             }
             return path
         }
-        return ProfileLibrary(folders: folders + [shippedProfiles])
+        return folders + [shippedProfiles]
     }
 
     private func buffer(_ field: Field) -> BufferSettings {

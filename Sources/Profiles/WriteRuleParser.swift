@@ -49,7 +49,7 @@ struct WriteRuleParser {
             return nil
         }
         let table = place(fields, writable: true)
-        guard let table, let address = fields["address"]?.integer(in: 0...65_535) else {
+        guard let table, let address = fields["address"]?.address() else {
             if fields["address"] == nil { fail("write.table needs write.address") }
             return nil
         }
@@ -68,9 +68,9 @@ struct WriteRuleParser {
     }
 
     private func readback(_ field: Field) -> WriteRule.Readback? {
-        guard field.isMapping else { return field.identifier().map { .point($0) } }
+        guard field.isMapping else { return field.pointName().map { .point($0) } }
         guard let fields = field.fields(["table", "address"], required: ["address"]),
-            let table = place(fields, writable: false), let address = fields["address"]?.integer(in: 0...65_535)
+            let table = place(fields, writable: false), let address = fields["address"]?.address()
         else { return nil }
         return .place(table: table, protocolAddress: UInt16(address))
     }
@@ -86,8 +86,11 @@ struct WriteRuleParser {
     }
 
     private func step(_ field: Field) -> RegisterWrite? {
-        guard let fields = field.fields(Self.stepKeys, required: ["address", "value"]),
-            let address = fields["address"]?.integer(in: 0...65_535), let value = fields["value"]
+        guard
+            let fields = field.fields(
+                Self.stepKeys + (field.instance == nil ? [] : ["moves"]), required: ["address", "value"]),
+            let address = fields["address"].flatMap({ stepAddress($0, field, moves: fields["moves"]) }),
+            let value = fields["value"]
         else { return nil }
         let table = fields["table"]?.choice(RegisterTable.allCases.filter(\.isWritable).map(\.rawValue)) ?? "holding"
         if table == RegisterTable.coil.rawValue { return value.bool().map { .coil(UInt16(address), isOn: $0) } }
@@ -98,6 +101,19 @@ struct WriteRuleParser {
         }
         return words.count == 1
             ? .register(UInt16(address), UInt16(first)) : .registers(UInt16(address), words.map { UInt16($0) })
+    }
+
+    /// A lock may belong to each copy of a repeated block or to the whole device: only the writer of the profile knows, and
+    /// a write to the wrong register is no guess to make.
+    private func stepAddress(_ address: Field, _ step: Field, moves: Field?) -> Int? {
+        guard step.instance != nil else { return address.address() }
+        guard let moves else {
+            step.fail(
+                "\(point.name): in a repeated block a step says moves: true (each copy has that register) or moves: false"
+            )
+            return nil
+        }
+        return moves.bool().flatMap { $0 ? address.address() : address.integer(in: 0...65_535) }
     }
 
     // MARK: - Together

@@ -8,6 +8,8 @@ package enum Fault: Hashable, Sendable {
     case delay(Duration)
     /// Does not answer.
     case silence
+    /// Refuses to give more registers or bits than this by one request (exception 03).
+    case most(Int)
     /// Closes the connection instead of answering (TCP only; on a serial line like silence).
     case drop
     /// Takes writes only within what the points declare, acknowledging everything.
@@ -17,7 +19,7 @@ package enum Fault: Hashable, Sendable {
     /// Does what it is told and does not acknowledge it.
     case muteWrites
 
-    /// Reads `exception:4`, `delay:300ms`, `silence`, `drop`, `clamp`, `deaf`, `mute`; nil for anything else.
+    /// Reads `exception:4`, `delay:300ms`, `most:32`, `silence`, `drop`, `clamp`, `deaf`, `mute`; nil for anything else.
     package init?(_ text: String) {
         let parts = text.split(separator: ":", maxSplits: 1)
         switch (parts.first, parts.count) {
@@ -29,6 +31,9 @@ package enum Fault: Hashable, Sendable {
         case ("exception", 2):
             guard let code = UInt8(parts[1]), (1...11).contains(code) else { return nil }
             self = .exception(code)
+        case ("most", 2):
+            guard let limit = Int(parts[1]), (1...2000).contains(limit) else { return nil }
+            self = .most(limit)
         case ("delay", 2):
             guard parts[1].hasSuffix("ms"), let milliseconds = Int(parts[1].dropLast(2)),
                 (0...60_000).contains(milliseconds)

@@ -30,7 +30,7 @@ struct Responder {
             return reply(exception: code, to: request, context)
         case .delay(let duration):
             usleep(UInt32(duration.microseconds))
-        case .clamp, .deafWrites, .muteWrites, nil: break
+        case .clamp, .deafWrites, .muteWrites, .most, nil: break
         }
         guard let unit = units[unitAddress] else {
             return unknownUnitIsSilent
@@ -49,6 +49,9 @@ struct Responder {
         case 1...4:
             guard let table = RegisterTable.allCases.first(where: { $0.readFunction == pdu[0] }) else { return .silent }
             let span = RegisterSpan(table: table, start: start, registerCount: Int(second))
+            if case .most(let limit)? = unit.fault, span.registerCount > limit {
+                return reply(exception: ModbusException.illegalValue.rawValue, to: request, context)
+            }
             return reply(with: unit.unit.read(span), span, to: request, context)
         case 5: return write(unit, [second == 0xFF00 ? 1 : 0], start, .coil, request, context)
         case 6: return write(unit, [second], start, .holding, request, context)

@@ -40,17 +40,11 @@ package final class SimulatedUnit: Sendable {
     ///
     /// - Parameter isLenient: whether it answers over undeclared addresses even where the profile says that it does not.
     package convenience init(profile: DeviceProfile, seed: UInt64 = 1, isLenient: Bool = false) {
-        var points = profile.points
-        var identity: [(name: String, value: PointValue)] = []
-        for (index, check) in profile.identity.enumerated() {
-            guard case .register(var point, let value) = check else { continue }
-            // Comes last, so that it wins where a point takes the same registers for something else.
-            point.name = "identify\(index)"
-            points.append(point)
-            identity.append((point.name, value))
-        }
+        // They come last, so that they win where a point takes the same registers for something else.
+        let identity = profile.identityExamples
+        let points = profile.points + identity.map(\.point)
         self.init(points: points, seed: seed, toleratesGaps: isLenient || profile.limits.gap != 0)
-        for (name, value) in identity { set(name, value) }
+        for (point, value) in identity { set(point.name, value) }
     }
 
     /// Moves every value that nobody holds to where it is `seconds` after the start.

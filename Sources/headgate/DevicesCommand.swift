@@ -16,7 +16,7 @@ struct DevicesCommand: ParsableCommand {
     @Flag(help: "Print one JSON document.")
     var json = false
 
-    @Flag(help: "Print which points of which profile the devices refuse, as comments for the profile.")
+    @Flag(help: "Print what the devices refuse as YAML for their profiles: limits to paste, points to take out.")
     var refused = false
 
     func validate() throws {

@@ -101,7 +101,7 @@ struct SimulateCommand: AsyncParsableCommand {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard let parsed = Fault(parts.last ?? ""), parts.count == 1 || UInt8(parts[0]) != nil else {
                 throw ValidationError(
-                    "no fault '\(text)'; allowed: exception:4, delay:300ms, silence, drop, clamp, deaf, mute, with UNIT= before it"
+                    "no fault '\(text)'; allowed: exception:4, delay:300ms, most:32, silence, drop, clamp, deaf, mute, with UNIT= before it"
                 )
             }
             let units = parts.count == 2 ? [UInt8(parts[0]) ?? 0] : unit.map { UInt8($0) }

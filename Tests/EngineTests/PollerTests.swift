@@ -77,6 +77,29 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
         #expect(rig.bus.closings == 1)
     }
 
+    @Test func aSlowDeviceGetsTheTimeThatItsProfileSays() async throws {
+        let rig = PollerRig([registers([0])], limits: DeviceLimits(timeout: .seconds(3)))
+        rig.bus.fail(1, .noResponse)
+        try await rig.run { await rig.clock.advance(by: .milliseconds(3500)) }
+        let times = rig.times(of: 1)
+        #expect(times.count == 2 && times[1] - times[0] >= .seconds(3), "\(times)")
+    }
+
+    @Test func theTimeOfTheConnectionCountsWhereItIsLonger() async throws {
+        let rig = PollerRig([registers([0])], limits: DeviceLimits(timeout: .milliseconds(100)))
+        rig.bus.fail(1, .noResponse)
+        try await rig.run { await rig.clock.advance(by: .milliseconds(1500)) }
+        #expect(rig.times(of: 1).count == 2)
+    }
+
+    @Test func betweenTwoRequestsADeviceRestsAsLongAsItsProfileSays() async throws {
+        let rig = PollerRig([registers([0, 200, 400])], limits: DeviceLimits(gap: 0, pause: .milliseconds(50)))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(900)) }
+        let times = rig.times(of: 1)
+        #expect(times.count == 3)
+        #expect(zip(times.dropFirst(), times).allSatisfy { $0 - $1 >= .milliseconds(60) }, "\(times)")
+    }
+
     @Test func oneDeadUnitAmongThreeLeavesTheOthersTheirPeriod() async throws {
         let rig = PollerRig([registers([0]), registers([0]), registers([0])])
         rig.bus.fail(2, .noResponse)

@@ -19,7 +19,8 @@ import Testing
 
     static let learned = LearnedAddresses(
         refused: [RegisterSpan(table: .input, start: 7, registerCount: 2)],
-        cuts: [RegisterCut(table: .input, address: 7), RegisterCut(table: .input, address: 9)])
+        cuts: [RegisterCut(table: .input, address: 7), RegisterCut(table: .input, address: 9)], registerLimit: 32,
+        bitLimit: 200)
 
     @Test func whatWasLearnedComesBackForTheSameDeviceOnly() throws {
         let folder = try Folder()
@@ -54,6 +55,29 @@ import Testing
         #expect(file.damage != nil)
         try file.keep([Self.identity(): Self.learned])
         #expect(LearnedFile(stateFolder: folder.path).learned(of: Self.identity()) == Self.learned)
+    }
+}
+
+@Suite struct RefusalAdviceTests {
+    @Test func whatDevicesRefuseIsYAMLForTheirProfile() throws {
+        let document = """
+            {"devices":[
+            {"id":"m1","profile":"acme/m","revision":3,"limits":{"registers":31,"gap":0},
+             "refused":[{"table":"input","address":348,"count":2,"points":["energy_l1"]}]},
+            {"id":"m2","profile":"acme/m","revision":3,"limits":{"registers":50},"refused":[]},
+            {"id":"m3","profile":"acme/n","revision":1,"refused":[]}]}
+            """
+        let overview = DeviceOverview(document: try JSONValue(parsing: Array(document.utf8)))
+        #expect(
+            overview.refusedText == """
+                # profile acme/m, revision 3
+                # found out with all 2 devices; merge with what 'limits' has:
+                limits: {registers: 31, gap: 0}
+                # take out, or correct, below 'points:'
+                #  energy_l1: {table: input, address: 348}  # refused by m1
+                """)
+        #expect(overview.text.contains("m1: refuses input 348…349 (energy_l1); has limits {registers: 31, gap: 0}"))
+        #expect(overview.text.contains("m2: has limits {registers: 50}"))
     }
 }
 
@@ -107,7 +131,9 @@ struct Folder {
             let text = overview.text
             #expect(text.contains("good: refuses holding 1 (missing)"), "\(text)")
             #expect(text.contains("dead: does not answer"), "\(text)")
-            #expect(overview.refusedText.contains("# refused by good: holding 1;"), "\(overview.refusedText)")
+            #expect(
+                overview.refusedText.contains("#  missing: {table: holding, address: 1}  # refused by good"),
+                "\(overview.refusedText)")
         }
         let kept = LearnedFile(stateFolder: folder.path).learned(
             of: DeviceIdentity(site.devices[0], on: site.connections[0]))
@@ -115,6 +141,34 @@ struct Folder {
         #expect(throws: DeskProblem.noGateway(folder: folder.path)) {
             try DeviceOverview.ask(stateFolder: folder.path)
         }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func howMuchADeviceGivesAtOnceIsFoundOutAndKeptOverARestart() async throws {
+        let folder = try Folder()
+        defer { folder.remove() }
+        let points = (UInt16(0)..<100).map { Self.point("r\($0)", $0) }
+        let field = try TCPSimulator(port: 0, units: [1: SimulatedUnit(points: points)])
+        defer { field.stop() }
+        field.faults.set(.most(32), unit: 1)
+        var site = Self.site(port: field.port, folder: folder.path)
+        site.devices = [site.devices[0]]
+        site.devices[0].points = points
+        for _ in 1...2 {
+            let overview = try await Self.running(site) {
+                for _ in 0..<200 {
+                    let overview = try? DeviceOverview.ask(stateFolder: folder.path)
+                    if let overview, overview.text.contains("has limits") { return overview }
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                return try DeviceOverview.ask(stateFolder: folder.path)
+            }
+            #expect(overview.text.contains("good: has limits {registers: 25}"), "\(overview.text)")
+            #expect(overview.refusedText.contains("limits: {registers: 25}"))
+        }
+        let kept = LearnedFile(stateFolder: folder.path).learned(
+            of: DeviceIdentity(site.devices[0], on: site.connections[0]))
+        #expect(kept == LearnedAddresses(registerLimit: 25))
     }
 
     /// Asks until both devices have been polled often enough to be judged.

@@ -7,11 +7,30 @@ package struct LearnedAddresses: Hashable, Sendable {
     package var refused: [RegisterSpan]
     /// Where requests begin anew, because the device refused what stands on both sides together.
     package var cuts: Set<RegisterCut>
+    /// The most registers that the device gives by one request, where that is less than the profile says.
+    package var registerLimit: Int?
+    /// The same for coils and discrete inputs.
+    package var bitLimit: Int?
 
-    package init(refused: [RegisterSpan] = [], cuts: Set<RegisterCut> = []) {
+    package init(
+        refused: [RegisterSpan] = [], cuts: Set<RegisterCut> = [], registerLimit: Int? = nil, bitLimit: Int? = nil
+    ) {
         self.refused = refused
         self.cuts = cuts
+        self.registerLimit = registerLimit
+        self.bitLimit = bitLimit
     }
 
-    package var isEmpty: Bool { refused.isEmpty && cuts.isEmpty }
+    package var isEmpty: Bool { self == LearnedAddresses() }
+
+    /// Whether the device refuses to read over addresses that `points` do not declare: requests were cut at such a hole.
+    package func forbidsGaps(between points: [Point]) -> Bool {
+        let starts = Set(points.map { RegisterCut(table: $0.table, address: Int($0.protocolAddress)) })
+        let ends = Set(points.map { RegisterCut(table: $0.table, address: $0.span.end) })
+        let parked = Set(
+            refused.flatMap { span in
+                [Int(span.start), span.end].map { RegisterCut(table: span.table, address: $0) }
+            })
+        return cuts.contains { starts.contains($0) && !ends.contains($0) && !parked.contains($0) }
+    }
 }

@@ -10,6 +10,8 @@ package struct PolledDevice: Sendable {
     private var cuts: Set<RegisterCut> = []
     /// Blocks that the device refused down to one value, with the time of the next attempt.
     private var parked: [RegisterSpan: Duration] = [:]
+    private var quantities: QuantityLimits
+    private var silences = Silences()
     var points: [PolledPoint]
 
     /// How long a refused address is left alone before it is asked for again.
@@ -27,7 +29,9 @@ package struct PolledDevice: Sendable {
         self.layout = layout
         self.cost = cost
         cuts = learned.cuts
-        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: learned.cuts)
+        quantities = QuantityLimits(registers: learned.registerLimit, bits: learned.bitLimit)
+        plan = ReadPlan(
+            points: device.points, limits: quantities.lowering(device.limits), cost: cost, cuts: learned.cuts)
         // Points that the site file changed since may be read by other requests now.
         let blocks = Set(plan.jobs.flatMap(\.blocks).map(\.span))
         for span in learned.refused where blocks.contains(span) { parked[span] = now + Self.parkingTime }
@@ -50,16 +54,47 @@ package struct PolledDevice: Sendable {
         let newCuts = block.cutsAfterRefusal
         guard !newCuts.isEmpty else {
             parked[block.span] = now + Self.parkingTime
+            quantities.refusedForGood(block.span)
             return []
         }
-        cuts.formUnion(newCuts)
         // The pieces must not grow over the end of the block: what follows is asked for by its own block of this poll.
-        if let following = blockStart(after: block, job: job) { cuts.insert(following) }
-        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: cuts)
-        return plan.jobs[job].blocks.filter {
+        let allCuts = Set(newCuts + [blockStart(after: block, job: job)].compactMap(\.self)).subtracting(cuts)
+        cuts.formUnion(allCuts)
+        makePlan()
+        let pieces = plan.jobs[job].blocks.filter {
             $0.span.table == block.span.table && block.span.start <= $0.span.start && $0.span.end <= block.span.end
         }
+        silences.divided(block.span, into: pieces.map(\.span))
+        // That a hole was refused says nothing about how many registers would have been given.
+        if block.bridges.isEmpty { quantities.divided(block.span, into: pieces.map(\.span), at: allCuts) }
+        return pieces
     }
+
+    private mutating func makePlan() {
+        plan = ReadPlan(
+            points: device.points, limits: quantities.lowering(device.limits), cost: cost, cuts: cuts)
+    }
+
+    // MARK: - Silence
+
+    /// What to ask for before a block that the device left unanswered: one value of it, nil where that is not needed.
+    func probe(before block: ReadBlock) -> ReadBlock? {
+        silences.needsProbe(block.span) ? block.first : nil
+    }
+
+    /// The device did not answer for `block`.
+    ///
+    /// - Parameter afterAnswer: whether it answered for a value of it just before.
+    mutating func silent(_ block: ReadBlock, afterAnswer: Bool) {
+        silences.silent(block.span, afterAnswer: afterAnswer)
+    }
+
+    /// Whether the device answers for single values of the block, and not for the block.
+    func isTooLarge(_ block: ReadBlock) -> Bool {
+        block.edges.count > 1 && silences.isTooLarge(block.span)
+    }
+
+    // MARK: - Answers
 
     private func blockStart(after block: ReadBlock, job: Int) -> RegisterCut? {
         let starts = plan.jobs[job].blocks.map(\.span)
@@ -77,10 +112,14 @@ package struct PolledDevice: Sendable {
     ///
     /// - Returns: whether that changed what is known.
     mutating func answered(_ block: ReadBlock) -> Bool {
-        guard !parked.isEmpty, parked.removeValue(forKey: block.span) != nil else { return false }
-        cuts.subtract(Self.edges(of: block.span))
+        silences.answered(block.span)
+        let unnecessary = quantities.answered(block.span)
+        let wasParked = !parked.isEmpty && parked.removeValue(forKey: block.span) != nil
+        guard wasParked || !unnecessary.isEmpty else { return false }
+        if wasParked { cuts.subtract(Self.edges(of: block.span)) }
+        cuts.subtract(unnecessary)
         for span in parked.keys { cuts.formUnion(Self.edges(of: span)) }
-        plan = ReadPlan(points: device.points, limits: device.limits, cost: cost, cuts: cuts)
+        makePlan()
         return true
     }
 
@@ -93,7 +132,9 @@ package struct PolledDevice: Sendable {
 
     /// What was found out so far, for status and for the next start.
     package var learned: LearnedAddresses {
-        LearnedAddresses(refused: parked.keys.sorted { ($0.table, $0.start) < ($1.table, $1.start) }, cuts: cuts)
+        LearnedAddresses(
+            refused: parked.keys.sorted { ($0.table, $0.start) < ($1.table, $1.start) }, cuts: cuts,
+            registerLimit: quantities.registerLimit, bitLimit: quantities.bitLimit)
     }
 }
 

@@ -213,7 +213,7 @@ extension Poller {
         let device = devices[index].device
         defer { board.update(device.id) { $0.writes += 1 } }
         do throws(WriteFailure) {
-            try await bus.write(write, unit: device.unit, timeout: connection.timeout)
+            try await bus.write(write, unit: device.unit, timeout: timeout(ofUnit: device.unit))
         } catch {
             await rest(device.limits.pause)
             return error

@@ -154,7 +154,7 @@ package actor Poller {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
             } else {
                 budget -= 1
-                let (answer, error) = await ask(block, of: index)
+                let (answer, error) = await askCarefully(block, of: index)
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
                 lost = fault(afterWhichNothingIsAsked: error)
@@ -167,6 +167,21 @@ package actor Poller {
     private static let extraRequests = 24
     /// Attempts while a device says that it is busy.
     private static let busyAttempts = 3
+
+    /// Asks for a block. For one that was left unanswered several times a single value is asked for first: a device that
+    /// gives that, and is silent about the block again, is not away, the block is too large for it.
+    private func askCarefully(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+        let probe = devices[index].probe(before: block)
+        if let probe {
+            let (answer, error) = await ask(probe, of: index)
+            if let error {
+                return (PollAnswer(block: block, time: answer.time, result: .failure(PollFault(error))), error)
+            }
+        }
+        let (answer, error) = await ask(block, of: index)
+        if error == .noResponse { devices[index].silent(block, afterAnswer: probe != nil) }
+        return (answer, error)
+    }
 
     private func ask(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
         let device = devices[index].device
@@ -199,10 +214,16 @@ package actor Poller {
 
     func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
         do throws(BusError) {
-            return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
+            return .success(try await bus.read(span, unit: unit, timeout: timeout(ofUnit: unit)))
         } catch {
             return .failure(error)
         }
+    }
+
+    /// How long a reply may take: what the connection says, but no less than what the profile says.
+    func timeout(ofUnit unit: UInt8) -> Duration {
+        let device = devices.first { $0.device.unit == unit }?.device
+        return max(connection.timeout, device?.minimumTimeout ?? .zero)
     }
 
     func rest(_ pause: Duration) async {
@@ -210,7 +231,11 @@ package actor Poller {
     }
 
     private func divided(_ block: ReadBlock, after error: BusError?, job: Int, of index: Int) -> [ReadBlock] {
-        guard case .refused(let code) = error, code == 2 || code == 3 else { return [] }
+        switch error {
+        case .refused(2)?, .refused(3)?: break
+        case .noResponse? where devices[index].isTooLarge(block): break
+        case .refused?, .noResponse?, .linkDown?, .garbled?, .invalidRequest?, nil: return []
+        }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
     }
@@ -235,7 +260,8 @@ package actor Poller {
             downReasons[index] = PollFault(error).reason
             let others = health.indices.count { $0 != index && health[$0].isOpen }
             let change = health[index].timedOut(
-                at: clock.uptime, timeout: connection.timeout, deadUnits: others + 1, isAlone: devices.count == 1,
+                at: clock.uptime, timeout: timeout(ofUnit: devices[index].device.unit), deadUnits: others + 1,
+                isAlone: devices.count == 1,
                 jitter: Double.random(in: 0..<1))
             note(change, of: index)
         case .refused, .garbled: note(health[index].answered(), of: index)

@@ -53,43 +53,16 @@ package struct DeviceOverview: Sendable {
     }
 
     private func refusal(_ device: JSONValue) -> String? {
-        let spans = Self.refused(device)
-        guard !spans.isEmpty else { return nil }
+        let spans = RefusalAdvice.refused(device)
         let list = spans.map { "\($0.span) (\($0.points.joined(separator: ", ")))" }.joined(separator: "; ")
-        return TextTable.safe("\(device.text("id")): refuses \(list)")
+        let limits = RefusalAdvice.limits(device).map { "\($0.name): \($0.value)" }.joined(separator: ", ")
+        let words = (spans.isEmpty ? [] : ["refuses \(list)"]) + (limits.isEmpty ? [] : ["has limits {\(limits)}"])
+        return words.isEmpty ? nil : TextTable.safe("\(device.text("id")): \(words.joined(separator: "; "))")
     }
 
-    /// What to change in each profile so that it no longer asks for what is refused; points that every device of the
-    /// profile refuses are told from those that only some do.
+    /// What to change in each profile so that it no longer asks for what is refused, as YAML to paste.
     package var refusedText: String {
-        let byProfile = Dictionary(grouping: devices) { "\($0.text("profile"))@\($0.number("revision"))" }
-        let sections = byProfile.sorted { $0.key < $1.key }.compactMap { Self.advice($0.key, $0.value) }
-        return sections.isEmpty ? "# no device refuses anything" : sections.joined(separator: "\n\n")
-    }
-
-    private static func advice(_ profile: String, _ devices: [JSONValue]) -> String? {
-        var refusers: [RegisterSpan: (devices: [String], points: [String])] = [:]
-        for device in devices {
-            for (span, points) in refused(device) {
-                refusers[span, default: ([], points)].devices.append(device.text("id"))
-            }
-        }
-        guard !refusers.isEmpty else { return nil }
-        let ordered = refusers.sorted { ($0.key.table, $0.key.start) < ($1.key.table, $1.key.start) }
-        let lines = ordered.map { span, found in
-            let who =
-                found.devices.count == devices.count
-                ? "all \(devices.count) devices" : found.devices.joined(separator: ", ")
-            return "# refused by \(who): \(span); take out or correct below 'points:':\n"
-                + found.points.map { "#   \($0)" }.joined(separator: "\n")
-        }
-        return (["# profile \(profile)"] + lines).joined(separator: "\n")
-    }
-
-    private static func refused(_ device: JSONValue) -> [(span: RegisterSpan, points: [String])] {
-        (device["refused"]?.elements ?? []).compactMap { entry in
-            RegisterSpan(entry).map { ($0, entry["points"]?.elements.compactMap(\.text) ?? []) }
-        }
+        RefusalAdvice(devices: devices).text
     }
 
     /// `0.4 s`, `90 s`, `12 min`, `5 h`, `3 d`
@@ -113,6 +86,6 @@ package struct DeviceOverview: Sendable {
 }
 
 extension JSONValue {
-    fileprivate func text(_ key: String) -> String { self[key]?.text ?? "" }
-    fileprivate func number(_ key: String) -> Int64 { self[key]?.integer ?? 0 }
+    func text(_ key: String) -> String { self[key]?.text ?? "" }
+    func number(_ key: String) -> Int64 { self[key]?.integer ?? 0 }
 }

@@ -9,7 +9,8 @@ struct DevicesDocument {
 
     /// `{"time","devices":[{"id","profile","revision","connection","endpoint","unit","owner","state","since","last_good",
     /// "last_good_age_s","polls","failed_polls","missed_polls","recent_polls","recently_failed","trouble","trouble_text",
-    /// "refused":[{"table","address","count","points"}]}]}`
+    /// "refused":[{"table","address","count","points"}],"limits":{"registers","bits","gap"}}]}`; `limits` are those that the
+    /// device was found to have beyond what its profile says, absent where there are none.
     var value: JSONValue {
         .compact([
             ("time", .string(now.rfc3339)),
@@ -26,7 +27,19 @@ struct DevicesDocument {
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + [("refused", .array(status.learned.refused.map { refused($0, device) }))])
+            identity + health(status) + [
+                ("refused", .array(status.learned.refused.map { refused($0, device) })),
+                ("limits", limits(status.learned, device)),
+            ])
+    }
+
+    private func limits(_ learned: LearnedAddresses, _ device: Device) -> JSONValue {
+        let forbidsGaps = device.limits.gap != 0 && learned.forbidsGaps(between: device.points)
+        let limits: [(String, JSONValue)] = [
+            ("registers", learned.registerLimit.map { .integer($0) } ?? .null),
+            ("bits", learned.bitLimit.map { .integer($0) } ?? .null), ("gap", forbidsGaps ? .integer(0) : .null),
+        ]
+        return limits.allSatisfy { $0.1 == .null } ? .null : .compact(limits)
     }
 
     private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {

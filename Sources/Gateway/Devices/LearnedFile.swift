@@ -58,8 +58,14 @@ package struct LearnedFile: Sendable {
             guard let identity = DeviceIdentity(entry) else { continue }
             known[identity] = LearnedAddresses(
                 refused: entry["refused"]?.elements.compactMap(RegisterSpan.init) ?? [],
-                cuts: Set(entry["cuts"]?.elements.compactMap(RegisterCut.init) ?? []))
+                cuts: Set(entry["cuts"]?.elements.compactMap(RegisterCut.init) ?? []),
+                registerLimit: Self.limit(entry["registers"], most: 125),
+                bitLimit: Self.limit(entry["bits"], most: 2000))
         }
+    }
+
+    private static func limit(_ document: JSONValue?, most: Int) -> Int? {
+        document?.integer.flatMap { Int(exactly: $0) }.flatMap { (1...most).contains($0) ? $0 : nil }
     }
 
     package func learned(of identity: DeviceIdentity) -> LearnedAddresses {
@@ -86,6 +92,8 @@ package struct LearnedFile: Sendable {
                 ("endpoint", .string(identity.endpoint)), ("unit", .integer(identity.unit)),
                 ("refused", .array(learned.refused.map(\.document))),
                 ("cuts", .array(learned.orderedCuts.map(\.document))),
+                ("registers", learned.registerLimit.map { .integer($0) } ?? .null),
+                ("bits", learned.bitLimit.map { .integer($0) } ?? .null),
             ])
         }
         return .compact([("schema", .string(schema)), ("devices", .array(devices))])

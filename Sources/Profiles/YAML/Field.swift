@@ -6,10 +6,42 @@ import Yams
 /// our own rules: YAML's octal, sexagesimal and yes/no readings are errors here, never values.
 struct Field {
     /// What it is called in messages.
-    let name: String
-    let node: Node
+    private(set) var name: String
+    private(set) var node: Node
     let file: String
     let problems: ProblemList
+    /// The copy of a repeated block that it belongs to.
+    private(set) var instance: RepeatInstance?
+    /// Whether it stands among `defaults`: meant for the points that it suits.
+    private(set) var isDefault = false
+
+    init(name: String, node: Node, file: String, problems: ProblemList) {
+        self.name = name
+        self.node = node
+        self.file = file
+        self.problems = problems
+    }
+
+    /// The same in one copy of a repeated block.
+    func repeated(_ instance: RepeatInstance?) -> Field {
+        var field = self
+        field.instance = instance
+        return field
+    }
+
+    /// The same as something that `defaults` says.
+    var asDefault: Field {
+        var field = self
+        field.isDefault = true
+        return field
+    }
+
+    /// Something inside of it.
+    private func child(_ name: String, _ node: Node) -> Field {
+        var child = self
+        (child.name, child.node) = (name, node)
+        return child
+    }
 
     var place: Place { Place(node.mark, in: file) }
 
@@ -80,6 +112,12 @@ struct Field {
         return text
     }
 
+    /// The name of another point of the device; in a repeated block of the same copy where it has that point.
+    func pointName() -> String? {
+        guard let instance, let text = scalar?.string else { return identifier() }
+        return identifier(instance.pointName(text))
+    }
+
     func bool() -> Bool? {
         guard isPlain, let text = scalar?.string, text == "true" || text == "false" else {
             fail("\(name) must be true or false, not \(written)")
@@ -110,6 +148,18 @@ struct Field {
             return nil
         }
         return number
+    }
+
+    /// A protocol address; in a repeated block that of the copy.
+    func address() -> Int? {
+        guard let first = integer(in: 0...65_535) else { return nil }
+        let address = first + (instance?.shift ?? 0)
+        guard address <= 65_535 else {
+            fail(
+                "\(name) \(first) is \(address) in \(instance?.prefix ?? ""), beyond address 65535; count is too large")
+            return nil
+        }
+        return address
     }
 
     func decimal() -> DecimalNumber? {
@@ -184,7 +234,7 @@ struct Field {
     /// The elements of a list; a single value counts as a list of one where `single` says so.
     func list(allowed: String, single: Bool = false) -> [Field]? {
         if case .sequence(let items) = node {
-            return items.map { Field(name: name, node: $0, file: file, problems: problems) }
+            return items.map { child(name, $0) }
         }
         if single { return [self] }
         fail("\(name) must be a list of \(allowed), not \(written)")
@@ -196,7 +246,7 @@ struct Field {
             fail("\(name) must be [low, high], not \(written)")
             return nil
         }
-        let numbers = items.compactMap { Field(name: name, node: $0, file: file, problems: problems).number() }
+        let numbers = items.compactMap { child(name, $0).number() }
         guard numbers.count == 2 else { return nil }
         guard numbers[0] < numbers[1] else {
             fail("\(name) must be [low, high] with low below high")
@@ -212,12 +262,12 @@ struct Field {
             return nil
         }
         return mapping.compactMap { key, value in
-            let keyField = Field(name: name, node: key, file: file, problems: problems)
+            let keyField = child(name, key)
             guard case .scalar(let scalar) = key else {
                 keyField.fail("\(name): a key must be a name")
                 return nil
             }
-            let member = Field(name: "\(name).\(scalar.string)", node: value, file: file, problems: problems)
+            let member = child("\(name).\(scalar.string)", value)
             return (scalar.string, keyField, member)
         }
     }
@@ -232,7 +282,7 @@ struct Field {
                 keyField.fail("unknown key '\(key)'\(hint); allowed in \(name): \(known.joined(separator: ", "))")
                 continue
             }
-            fields[key] = Field(name: key, node: value.node, file: file, problems: problems)
+            fields[key] = child(key, value.node)
         }
         for key in required where fields[key] == nil { fail("\(name): the key '\(key)' is missing") }
         return Fields(byKey: fields)

@@ -1,0 +1,115 @@
+package import Model
+
+/// A profile as JSON, resolved: what it extends and repeats is written out. Keys and values as in the file; periods in
+/// milliseconds.
+package struct ProfileDocument {
+    private let profile: DeviceProfile
+
+    package init(_ profile: DeviceProfile) {
+        self.profile = profile
+    }
+
+    package var json: [UInt8] { value.bytes }
+
+    /// `{"profile","title","manufacturer","model","revision","source","serial","limits","identify","points":{name: …},
+    /// "tests"}`; `identify` in words, `tests` is their number.
+    package var value: JSONValue {
+        let serial = profile.factorySerial.map { serial in
+            JSONValue.compact([
+                ("baud", .integer(serial.baud)), ("format", .string(serial.format.name)),
+                ("unit", .integer(serial.unit)),
+            ])
+        }
+        return .compact([
+            ("profile", .string(profile.id)), ("title", .string(profile.title)),
+            ("manufacturer", .string(profile.manufacturer)), ("model", .string(profile.model)),
+            ("revision", .integer(profile.revision)), ("source", .string(profile.source)), ("serial", serial ?? .null),
+            ("limits", limits), ("identify", .array(profile.identity.map { .string($0.expected) })),
+            ("points", .object(profile.points.map { .init($0.name, point($0)) })),
+            ("tests", .integer(profile.tests.count)),
+        ])
+    }
+
+    private var limits: JSONValue {
+        let limits = profile.limits
+        return .compact([
+            ("registers", .integer(limits.registerCount)), ("bits", .integer(limits.bitCount)),
+            ("gap", limits.gap.map { .integer($0) } ?? .null), ("pause_ms", .integer(limits.pause.milliseconds)),
+            ("timeout_ms", .integer(limits.timeout.milliseconds)),
+        ])
+    }
+
+    private func point(_ point: Point) -> JSONValue {
+        let sync: JSONValue = .optional(point.syncGroup)
+        let meaning: [(String, JSONValue)] = [
+            ("unit", .string(point.unit)), ("kind", .string(point.kind.rawValue)),
+            ("datatype", .string(point.datatype.rawValue)), ("range", range(point.range)),
+            ("limits", range(point.limits)), ("deadband", point.deadband.map { .double($0) } ?? .null),
+            ("every_ms", .integer(point.every.milliseconds)), ("sync", sync),
+            ("destructive_read", point.isDestructiveRead ? .bool(true) : .null),
+            ("raw", point.publishesRaw ? .bool(true) : .null), ("description", .optional(point.summary)),
+            ("write", point.write.map { write($0, point) } ?? .null),
+        ]
+        let labels = point.enumeration.map { JSONValue.Member(String($0.code), .string($0.label)) }
+        return .compact(place(point) + [("enum", labels.isEmpty ? .null : .object(labels))] + meaning)
+    }
+
+    private func place(_ point: Point) -> [(String, JSONValue)] {
+        let encoding = point.encoding
+        let bits = encoding.bits.map { bits in
+            JSONValue.string(bits.count == 1 ? "\(bits.lowerBound)" : "\(bits.lowerBound)..\(bits.upperBound)")
+        }
+        let scale: JSONValue =
+            switch point.scaleReference {
+            case .exponent(let name)?: .compact([("exponent", .string(name))])
+            case .factor(let name)?: .compact([("factor", .string(name))])
+            case nil: .null
+            }
+        let isDate = encoding.type == .datetime
+        return [
+            ("table", .string(point.table.rawValue)), ("address", .integer(point.protocolAddress)),
+            ("count", .integer(encoding.registerCount)), ("type", .string(encoding.type.rawValue)),
+            ("order", order(encoding)), ("layout", isDate ? .string(encoding.datetime.rawValue) : .null),
+            ("bits", bits ?? .null), ("scale", encoding.scale == .one ? .null : .number(encoding.scale)),
+            ("offset", encoding.offset.mantissa == 0 ? .null : .number(encoding.offset)),
+            ("scale_from", scale), ("transform", .optional(encoding.transform?.rawValue)),
+            (
+                "sentinels",
+                encoding.sentinels.isEmpty
+                    ? .null : .array(encoding.sentinels.map { .string("0x" + String($0, radix: 16)) })
+            ),
+        ]
+    }
+
+    private func order(_ encoding: Encoding) -> JSONValue {
+        switch encoding.type {
+        case .string, .int8, .uint8: .string(encoding.characters.rawValue)
+        case .bool: .null
+        case .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16, .bcd32, .mod10k,
+            .datetime, .sm16, .sm32, .offset16, .offset32:
+            .string(Self.name(of: encoding.order, registerCount: encoding.registerCount))
+        }
+    }
+
+    /// By as many letters as the value has bytes.
+    private static func name(of order: ByteOrder, registerCount: Int) -> String {
+        switch registerCount {
+        case 1: order.bytesAreSwapped ? "BA" : "AB"
+        case 4: ByteOrder.names.suffix(4).first { ByteOrder(name: $0) == order } ?? order.name
+        default: order.name
+        }
+    }
+
+    private func write(_ rule: WriteRule, _ point: Point) -> JSONValue {
+        let target = rule.target ?? point.span
+        return .compact([
+            ("mode", .string(rule.mode.rawValue)), ("table", .string(target.table.rawValue)),
+            ("address", .integer(target.start)), ("min", rule.low.map { .double($0) } ?? .null),
+            ("max", rule.high.map { .double($0) } ?? .null), ("step", rule.step.map { .double($0) } ?? .null),
+        ])
+    }
+
+    private func range(_ range: NumericRange?) -> JSONValue {
+        range.map { .array([.double($0.low), .double($0.high)]) } ?? .null
+    }
+}
