@@ -65,9 +65,9 @@ extension ActiveCommand {
             ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
             ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
             ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
-            ("decided", .stored(decided)), ("before", .value(before)), ("home", .value(home)),
-            ("baseline", .value(baseline)),
-            ("until", .stored(until?.utc)), ("readback", .value(readback)), ("verified", .stored(verified)),
+            ("decided", .stored(decided)), ("before", .stored(before)), ("home", .stored(home)),
+            ("baseline", .stored(baseline)),
+            ("until", .stored(until?.utc)), ("readback", .stored(readback)), ("verified", .stored(verified)),
             ("read_backs", .integer(readBacks)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
@@ -91,11 +91,11 @@ extension ActiveCommand {
         }
         deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
         decided = record.time("decided")
-        before = record["before"]?.pointValue
-        home = record["home"]?.pointValue
-        baseline = record["baseline"]?.pointValue
+        before = record.storedValue("before")
+        home = record.storedValue("home")
+        baseline = record.storedValue("baseline")
         until = record.time("until").map { Deadline(stored: $0, at: now) }
-        readback = record["readback"]?.pointValue
+        readback = record.storedValue("readback")
         verified = record.time("verified")
         readBacks = Int(record["read_backs"]?.integer ?? 0)
         if let hold = record["hold"] { self.hold = try Hold(record: hold, at: now) }

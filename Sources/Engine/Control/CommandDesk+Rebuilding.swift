@@ -54,7 +54,7 @@ extension CommandDesk {
                     scope: scope, by: try body.requiredText("by"), reason: body["reason"]?.text,
                     since: try body.requiredTime("since")))
         case Self.overrideKind:
-            guard let value = body["value"]?.pointValue else { throw RecordError("value") }
+            guard let value = body.storedValue("value") else { throw RecordError("value") }
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
         case Self.orderKind:

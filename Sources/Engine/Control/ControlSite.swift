@@ -20,8 +20,13 @@ package struct ControlledPoint: Hashable, Sendable {
     /// Whether two values are the same as far as the device can tell them apart.
     package func agree(_ left: PointValue, _ right: PointValue) -> Bool {
         guard let first = left.number, let second = right.number else { return left == right }
-        let rawStep = point.encoding.type.isFloat ? 0 : abs(point.encoding.scale.double)
-        let tolerance = max(point.write?.readbackTolerance ?? 0, rawStep / 2, max(abs(first), abs(second)) * 1e-6)
+        let declared = point.write?.readbackTolerance ?? 0
+        let largest = max(abs(first), abs(second))
+        if point.encoding.type.isFloat { return abs(first - second) <= max(declared, largest * 1e-6) }
+        let rawStep = abs(point.encoding.scale.double)
+        // A double holds 53 bits, four registers 64.
+        if max(declared, rawStep / 2) < 1, left.isInteger, right.isInteger { return left == right }
+        let tolerance = max(declared, rawStep / 2, largest * 1e-12)
         return abs(first - second) <= tolerance
     }
 }

@@ -25,8 +25,8 @@ package struct Restoration: Hashable, Sendable {
     package func record(point: String) -> LedgerRecord {
         let document = JSONValue.compact([
             ("commands", .texts(commands.map(\.description))), ("tag", .string(tag.command.description)),
-            ("number", .integer(tag.number)), ("home", JSONValue(home)), ("cause", .string(cause)),
-            ("alarm", .bool(isAlarm)), ("resumes", .optional(resumes?.description)), ("value", .value(value)),
+            ("number", .integer(tag.number)), ("home", .stored(home)), ("cause", .string(cause)),
+            ("alarm", .bool(isAlarm)), ("resumes", .optional(resumes?.description)), ("value", .stored(value)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: point, body: document.bytes)
     }
@@ -43,14 +43,14 @@ package struct Restoration: Hashable, Sendable {
     init(record: JSONValue, at now: Moment) throws(RecordError) {
         guard let command = CommandID(try record.requiredText("tag")) else { throw RecordError("tag") }
         guard let number = UInt32(exactly: try record.requiredCount("number")) else { throw RecordError("number") }
-        guard let home = record["home"]?.pointValue else { throw RecordError("home") }
+        guard let home = record.storedValue("home") else { throw RecordError("home") }
         self.init(
             commands: record["commands"]?.elements.compactMap { $0.text.flatMap(CommandID.init) } ?? [],
             tag: WriteTag(command: command, number: number), home: home, cause: try record.requiredText("cause"),
             next: Deadline(.zero, after: now))
         isAlarm = record["alarm"]?.isTrue ?? false
         resumes = record["resumes"]?.text.flatMap(CommandID.init)
-        value = record["value"]?.pointValue
+        value = record.storedValue("value")
         isUnknown = value != nil && number > 0
     }
 }
