@@ -361,7 +361,7 @@ class Plant:
         self.ear.publish(f"{ROOT}/c/decide/{command}", self.issuers.sign(document | members, name))
 
     def order(self, name, **members):
-        document = {"schema": "control/1", "issued": stamp(), "expires": stamp(30)} | members
+        document = {"schema": "control/1", "gateway": "gw", "issued": stamp(), "expires": stamp(30)} | members
         self.ear.publish(f"{ROOT}/c/ctl", self.issuers.sign(document, name))
 
     # Hearing

@@ -85,7 +85,7 @@ extension CommandDesk {
         let done = FinishedCommand(
             id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
             code: code, readback: command.readback, forget: Deadline(left, after: now))
-        finished[id] = done
+        finished.insert(done)
         doubts[id] = nil
         points[command.point]?.waiting.removeAll { $0 == id }
         points[command.point]?.slots.empty(id)

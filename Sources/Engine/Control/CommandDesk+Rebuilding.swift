@@ -29,7 +29,7 @@ extension CommandDesk {
             commands[command.id] = command
         case FinishedCommand.recordKind:
             let done = try FinishedCommand(key: key, record: body, at: now, remember: site.settings.longestExpiry)
-            finished[done.id] = done
+            finished.insert(done)
         case Restoration.recordKind:
             points[key, default: PointControl()].restoration = try Restoration(record: body, at: now)
         case OutcomePlan.recordKind:
@@ -58,7 +58,10 @@ extension CommandDesk {
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
         case Self.orderKind:
-            followed[try JSONValue.string(key).hexBytes("key")] = try body.requiredTime("expires")
+            let longest = site.settings.longestExpiry
+            var forget = Deadline(stored: try body.requiredTime("expires") + longest, at: now)
+            forget.uptime = max(forget.uptime, now.uptime + longest)
+            followed[try JSONValue.string(key).hexBytes("key")] = forget
         case Self.counterKind: seq = try body.requiredCount("seq")
         default: throw RecordError("kind")
         }

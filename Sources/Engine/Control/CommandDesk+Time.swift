@@ -131,12 +131,10 @@ extension CommandDesk {
     private mutating func forget() {
         guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
         lastPrune = now.uptime
-        for (id, done) in finished where done.forget.utc <= now.utc && done.forget.uptime <= now.uptime {
-            finished[id] = nil
+        for id in finished.forget(at: now) {
             output.record(LedgerRecord(kind: FinishedCommand.recordKind, key: id.description, body: nil))
         }
-        // A clock that was ahead for a while must not make them usable again: some time more than they could be sent.
-        for (digest, expires) in followed where expires + site.settings.longestExpiry <= now.utc {
+        for (digest, forget) in followed where forget.isOver(at: now) {
             followed[digest] = nil
             output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: digest), body: nil))
         }

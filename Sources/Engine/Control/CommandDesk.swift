@@ -23,11 +23,11 @@ package struct CommandDesk: Sendable {
     var now: Moment
     var commands: [CommandID: ActiveCommand] = [:]
     var points: [String: PointControl] = [:]
-    var finished: [CommandID: FinishedCommand] = [:]
+    var finished = FinishedBook()
     var lanes = LaneBook()
     var lockouts = Lockouts()
-    /// Orders that were followed, by digest, until nobody can send them again.
-    var followed: [[UInt8]: UnixTime] = [:]
+    /// Orders that were followed, by digest, until nobody can send them again. By both clocks, see ``FinishedCommand/forget``.
+    var followed: [[UInt8]: Deadline] = [:]
     var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
     /// Uptime of the last sign of life of each issuer.

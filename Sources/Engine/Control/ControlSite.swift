@@ -33,10 +33,12 @@ package struct ControlledPoint: Hashable, Sendable {
 
 /// Names of bounds that keep the memory of the desk bounded.
 package struct DeskLimits: Hashable, Sendable {
-    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`.
+    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`. Half of the whole is kept
+    /// for all issuers in equal parts, see ``FairShare``.
     package var inWork = 256
     package var inWorkPerIssuer = 64
-    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`.
+    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`. Half of
+    /// the whole is kept for all issuers in equal parts.
     package var remembered = 20_000
     package var rememberedPerIssuer = 4000
     /// Requests of one issuer: a second, and at once. Beyond: refused with `rate_limit`, counted, not recorded.

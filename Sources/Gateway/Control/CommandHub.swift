@@ -19,7 +19,8 @@ actor CommandHub: ControlUplink {
     private var connected: Set<String> = []
     private var deliveries: [DeliveryToken: Delivery] = [:]
     private var nextToken: DeliveryToken = 1
-    private var listeners: [CommandID: [AsyncStream<CommandEvent>.Continuation]] = [:]
+    /// Who waits for the events of a command: several may ask for the same one.
+    private var listeners: [CommandID: [DeliveryToken: AsyncStream<CommandEvent>.Continuation]] = [:]
     /// Newest retained documents, for brokers that forgot them and for people who ask.
     private(set) var held: [CommandID: HeldCommand] = [:]
     private var slots: [String: SlotReport] = [:]
@@ -76,7 +77,7 @@ actor CommandHub: ControlUplink {
     func publish(_ message: DeskMessage) {
         switch message {
         case .event(let event):
-            for listener in event.id.flatMap({ listeners[$0] }) ?? [] { listener.yield(event) }
+            for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(event) }
         case .held(let command): held[command.command.id] = command
         case .decided(let id): held[id] = nil
         case .slot(let report): slots[report.point] = report
@@ -158,9 +159,9 @@ actor CommandHub: ControlUplink {
     func run(_ command: Command, digest: [UInt8], sender: Sender) async -> [CommandEvent] {
         guard let room else { return [] }
         let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
-        listeners[command.id, default: []].append(continuation)
-        defer { listeners[command.id] = nil }
         let token = token(.local(nil))
+        listeners[command.id, default: [:]][token] = continuation
+        defer { forget(token, of: command.id) }
         let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token)
         guard await room.submit(.request(request)) else {
             deliveries[token] = nil
@@ -173,6 +174,11 @@ actor CommandHub: ControlUplink {
             default: true
             }
         }
+    }
+
+    private func forget(_ token: DeliveryToken, of id: CommandID) {
+        listeners[id]?[token] = nil
+        if listeners[id]?.isEmpty ?? false { listeners[id] = nil }
     }
 
     /// Elements until one is the last, or time is over.

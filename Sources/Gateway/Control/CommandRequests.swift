@@ -90,11 +90,15 @@ struct CommandRequests {
     }
 
     private func order(
-        _ order: (order: IncomingOrder.Order, reason: String?), _ name: String, _ center: CommandCenter
+        _ order: (order: IncomingOrder.Order, gateway: String?, reason: String?), _ name: String,
+        _ center: CommandCenter
     ) async -> [UInt8] {
         await Self.done(
             center.hub.ask { token in
-                .order(IncomingOrder(order.order, reason: order.reason, sender: Sender(name: name), token: token))
+                .order(
+                    IncomingOrder(
+                        order.order, gateway: order.gateway, reason: order.reason, sender: Sender(name: name),
+                        token: token))
             })
     }
 
