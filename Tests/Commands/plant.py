@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -321,6 +322,19 @@ class Plant:
         if took >= seconds:
             raise AssertionError(f"the gateway did not stop within {seconds} s:\n{self.gateway.tail()}")
         return took
+
+    def reload(self, seconds=25):
+        """Has the gateway read the site file again, and waits until it has."""
+        def count():
+            log = self.gateway.log.read_text(errors="replace")
+            return log.count("site file applied") + log.count("site file not applied") + log.count("site file has errors")
+
+        known = count()
+        self.write_site()
+        self.gateway.child.send_signal(signal.SIGHUP)
+        rig.wait_for("the new site file", seconds, lambda: count() > known)
+        if "site file applied" not in self.gateway.tail(1):
+            raise AssertionError(self.gateway.tail(8))
 
     def close(self):
         self.stack.close()

@@ -93,7 +93,7 @@ extension CommandDesk {
         output.touched.insert(command.point)
         output.record(LedgerRecord(kind: ActiveCommand.recordKind, key: id.description, body: nil))
         output.record(done.record)
-        if command.hold != nil { output.messages.append(.decided(id)) }
+        if command.hold != nil { noteDecided(id) }
         planOutcome(command)
     }
 
@@ -108,7 +108,14 @@ extension CommandDesk {
             guard report != control.lastReport else { continue }
             control.lastReport = report
             points[point] = control
+            if report.isEmpty, site.points[point]?.policy == nil {
+                if control.isShown { output.messages.append(.unclaimed(point: point)) }
+                continue
+            }
             output.messages.append(.slot(report))
+            guard !control.isShown else { continue }
+            points[point]?.isShown = true
+            output.record(LedgerRecord(kind: Self.shownKind, key: point, body: JSONValue.object([]).bytes))
         }
         var effects: [DeskEffect] = []
         if !output.order.isEmpty || !output.leaves.isEmpty {
@@ -125,6 +132,21 @@ extension CommandDesk {
     }
 
     static var counterKind: String { "counter" }
+    static var shownKind: String { "shown" }
+    static var decidedKind: String { "decided" }
+
+    /// Clears what brokers have of a command that no longer waits for a person. It is remembered for a while: a broker that
+    /// is away, or a gateway that dies before it has said so, must not leave it there.
+    mutating func noteDecided(_ id: CommandID) {
+        output.messages.append(.decided(id))
+        guard !decided.contains(id) else { return }
+        decided.append(id)
+        let body = JSONValue.compact([("time", .stored(now.utc))])
+        output.record(LedgerRecord(kind: Self.decidedKind, key: id.description, body: body.bytes))
+        guard decided.count > site.limits.decided else { return }
+        let oldest = decided.removeFirst()
+        output.record(LedgerRecord(kind: Self.decidedKind, key: oldest.description, body: nil))
+    }
 
     mutating func recordRestoration(_ point: String) {
         let record =

@@ -161,7 +161,8 @@ extension CommandDesk {
             settings: site.settings, point: site.points[command.point],
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
-            isRestoring: control.restoration != nil, isReady: isReady, isStopping: isStopping, isApproved: isApproved)
+            isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
+            isApproved: isApproved)
     }
 
     private mutating func receive(_ request: IncomingRequest) {
@@ -203,7 +204,7 @@ extension CommandDesk {
         guard let command = commands[id] else { return }
         if command.state == .received { replaceEarlier(than: command) }
         heard[command.issuer] = now.uptime
-        if command.hold != nil { output.messages.append(.decided(id)) }
+        if command.hold != nil { noteDecided(id) }
         move(id, .approve, actor: actor, guards: guards)
         switch command.command.action {
         case .set: points[command.point, default: PointControl()].waiting.append(id)

@@ -52,7 +52,7 @@ extension CommandDesk {
     /// Makes the next attempt; false when the point is left alone for now.
     mutating func restore(_ point: String) -> Bool {
         guard var restoration = points[point]?.restoration else { return true }
-        if restoration.isUnknown, let value = restoration.value {
+        if restoration.isUnknown, let value = restoration.value, site.points[point] != nil {
             points[point]?.busy = restoration.tag
             output.actions.append(.readBack(SetpointWrite(tag: restoration.tag, point: point, value: value)))
             return true
@@ -62,10 +62,15 @@ extension CommandDesk {
             return true
         }
         restoration = points[point]?.restoration ?? restoration
-        guard site.points[point]?.point.write != nil, !site.settings.isReadOnly, destination.value != .null else {
+        guard let known = site.points[point] else {
+            orphan(point)
+            return false
+        }
+        guard known.point.write != nil, !site.settings.isReadOnly, destination.value != .null else {
             giveUp(point, note: "the point can no longer be written")
             return false
         }
+        restoration.isOrphaned = false
         restoration.tag.number += 1
         restoration.value = destination.value
         restoration.resumes = destination.resumes
@@ -89,7 +94,7 @@ extension CommandDesk {
     /// has it.
     private mutating func destination(of point: String) -> (value: PointValue, resumes: CommandID?)? {
         let home = points[point]?.restoration?.home ?? .null
-        guard !isStopping, lockouts.covering(point) == nil else { return (home, nil) }
+        guard !isEnding(point), lockouts.covering(point) == nil else { return (home, nil) }
         for (_, occupant) in control(point).slots.occupied {
             guard let id = occupant.command, let command = commands[id] else { return nil }
             if case .refuse(let code) = Guards.verdicts(context(command, stage: .resumption)).worst {
@@ -156,7 +161,7 @@ extension CommandDesk {
     /// Whether `value` is still what the point should be.
     private func isDestination(_ point: String, _ value: PointValue) -> Bool {
         guard let home = points[point]?.restoration?.home else { return true }
-        let holder = isStopping || lockouts.covering(point) != nil ? nil : control(point).slots.highest?.occupant
+        let holder = isEnding(point) || lockouts.covering(point) != nil ? nil : control(point).slots.highest?.occupant
         return value == (holder?.value ?? home)
     }
 
@@ -180,9 +185,28 @@ extension CommandDesk {
         restoration.commands = []
         restoration.attempts = 0
         restoration.isAlarm = true
+        restoration.trouble = note
         restoration.next = Deadline(site.limits.alarmRetry, after: now)
         points[point]?.restoration = restoration
         recordRestoration(point)
+    }
+
+    /// The site file no longer has the point: nobody can take it back from here. Recorded once, told at each start.
+    private mutating func orphan(_ point: String) {
+        guard var restoration = points[point]?.restoration else { return }
+        guard !restoration.isOrphaned || !restoration.isAlarm else {
+            points[point]?.restoration?.next = Deadline(.seconds(86_400), after: now)
+            return
+        }
+        restoration.isOrphaned = true
+        points[point]?.restoration = restoration
+        leaf(
+            "orphaned",
+            [
+                ("point", .string(point)), ("id", .string(restoration.tag.command.description)),
+                ("value", JSONValue(restoration.home)), ("cause", .string(restoration.cause)),
+            ])
+        giveUp(point, note: "the site file no longer has the point")
     }
 
     /// The point is where it should be, or in somebody's hands.

@@ -44,8 +44,9 @@ extension CommandDesk {
             case .verified, .preempted: supervise(command)
             case .indeterminate where command.until?.isDue(at: now) ?? false:
                 undo(command.id, cause: "the lease ended before it was known what the device did")
-            case .indeterminate where isStopping && command.until != nil && control(command.point).busy == nil:
-                undo(command.id, cause: "the gateway stops before it is known what the device did")
+            case .indeterminate
+            where isEnding(command.point) && command.until != nil && control(command.point).busy == nil:
+                undo(command.id, cause: "\(endCause) before it is known what the device did")
             default: break
             }
         }
@@ -116,15 +117,46 @@ extension CommandDesk {
     /// Leases go back before the gateway stops; nothing new is taken.
     mutating func stop() {
         isStopping = true
-        for command in active {
+        for command in active { end(command) }
+    }
+
+    /// Leases of some points go back before these are out of the desk's hands.
+    mutating func withdraw(_ points: Set<String>) {
+        withdrawn.formUnion(points)
+        for command in active where points.contains(command.point) { end(command) }
+    }
+
+    var endCause: String { isStopping ? "the gateway stops" : "the site file takes the point away" }
+
+    private mutating func end(_ command: ActiveCommand) {
+        switch command.state {
+        case .held: move(command.id, .cancel, note: endCause)
+        case .approved: move(command.id, .reject, code: .notReady, note: endCause)
+        case .verified where command.until != nil, .preempted where command.until != nil:
+            takeBack(command.id, cause: endCause)
+        default: break
+        }
+    }
+
+    /// What a site file no longer lets anybody command is let go at a start: what is leased goes back, what a person set
+    /// without an end stays as it is.
+    mutating func endUncovered() {
+        for command in active where site.points[command.point]?.policy == nil {
+            let cause = "no policy covers the point any more"
             switch command.state {
-            case .held: move(command.id, .cancel, note: "the gateway stops")
-            case .approved: move(command.id, .reject, code: .notReady, note: "the gateway stops")
-            case .verified where command.until != nil, .preempted where command.until != nil:
-                takeBack(command.id, cause: "the gateway stops")
+            case .held: move(command.id, .cancel, code: .notWritable, note: cause)
+            case .approved: move(command.id, .reject, code: .notWritable, note: cause)
+            case .verified where command.until == nil:
+                points[command.point]?.slots.empty(command.id)
+                move(command.id, .release, note: "\(cause); the value stays")
+            case .verified, .preempted: takeBack(command.id, cause: cause)
+            case .indeterminate where command.until == nil:
+                move(command.id, .override, note: "\(cause); the value stays")
+            case .indeterminate: undo(command.id, cause: cause)
             default: break
             }
         }
+        for point in points.keys where site.points[point]?.policy == nil { clearOverride(point) }
     }
 
     /// Ids that nobody can use again are no longer remembered.

@@ -135,8 +135,8 @@ extension CommandDesk {
         noteConfounder(command)
         if let lockout = lockouts.covering(command.point) {
             takeBack(id, cause: "lockout \(lockout.scope.name)")
-        } else if isStopping, until != nil {
-            takeBack(id, cause: "the gateway stops")
+        } else if isEnding(command.point), until != nil {
+            takeBack(id, cause: endCause)
         }
     }
 

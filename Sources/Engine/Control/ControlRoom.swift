@@ -70,6 +70,16 @@ package actor ControlRoom {
         desk?.rehearse(request, at: moment)
     }
 
+    /// The newest readings, for the room that goes on after this one.
+    package var readings: ReadingTable? { desk?.readings ?? lastReadings }
+
+    /// Begins with what another room read, before ``run()``.
+    package func adopt(_ readings: ReadingTable) {
+        lastReadings = readings
+    }
+
+    package var alarms: [CommandAlarm] { desk?.alarms ?? [] }
+
     /// Commands that are not finished, who holds what, which lockouts are on, and counters; nil while the ledger is away.
     package var view:
         (commands: [ActiveCommand], slots: [SlotReport], lockouts: [Lockouts.Entry], figures: DeskFigures)?
@@ -77,13 +87,15 @@ package actor ControlRoom {
         desk.map { ($0.active, $0.slotReports, $0.lockoutEntries, $0.figures) }
     }
 
-    /// Takes back what is leased, before the gateway stops. True when every point is back or flagged within `limit`;
-    /// ``run()`` must go on until then.
-    package func drain(within limit: Duration) async -> Bool {
+    /// Takes back what is leased, of all points before the gateway stops, or of some before they are out of our hands. True
+    /// when every point is back or flagged within `limit`; ``run()`` must go on until then.
+    package func drain(_ points: Set<String>? = nil, within limit: Duration) async -> Bool {
         let end = clock.uptime + limit
-        submit(.stop)
+        submit(points.map { .withdraw($0) } ?? .stop)
         while clock.uptime < end {
-            if inbox.isEmpty, let desk, desk.isStopping, desk.isQuiet { return true }
+            if inbox.isEmpty, let desk, desk.isQuiet(points), points.map(desk.withdrawn.isSuperset) ?? desk.isStopping {
+                return true
+            }
             do { try await clock.sleep(until: clock.uptime + .milliseconds(20)) } catch { return false }
         }
         return false
@@ -228,7 +240,7 @@ package actor ControlRoom {
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
-            case .stop, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
+            case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
             case .heartbeat, .readings, .wrote, .readBack, .outcome, .tick: continue
             }
         }
@@ -239,7 +251,7 @@ extension DeskEvent {
     /// Whether it must be taken even when the inbox is full: there is a bounded number of these.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .order, .outcome, .tick, .stop, .broker, .readiness: true
+        case .wrote, .readBack, .order, .outcome, .tick, .stop, .withdraw, .broker, .readiness: true
         case .request, .junk, .decision, .heartbeat, .readings: false
         }
     }

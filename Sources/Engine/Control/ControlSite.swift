@@ -51,6 +51,9 @@ package struct DeskLimits: Hashable, Sendable {
     package var outcomes = 256
     /// Orders that are remembered until they expire. Beyond: only what stops something is followed.
     package var orders = 1000
+    /// Commands that waited for a person, and whose retained message is cleared again at each start. Beyond: the oldest is
+    /// taken for cleared.
+    package var decided = 256
     /// Attempts to revert before it is an alarm; after that one each ``alarmRetry``.
     package var revertAttempts: UInt32 = 5
     package var alarmRetry: Duration = .seconds(60)

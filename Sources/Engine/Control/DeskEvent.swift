@@ -183,6 +183,8 @@ package enum DeskEvent: Sendable {
     case tick
     /// The gateway is about to stop: what is leased goes back first.
     case stop
+    /// These points are about to be taken out of the desk's hands: what is leased goes back first, nothing new is taken.
+    case withdraw(Set<String>)
 }
 
 /// What the desk wants done. In the order given; nothing after a ``commit(_:leaves:)`` may happen unless it succeeded.

@@ -24,9 +24,13 @@ actor CommandHub: ControlUplink {
     /// Newest retained documents, for brokers that forgot them and for people who ask.
     private(set) var held: [CommandID: HeldCommand] = [:]
     private var slots: [String: SlotReport] = [:]
+    /// What brokers that were away may still have, and must not: commands that are decided, points that nobody commands.
+    private var decided: [CommandID] = []
+    private var unclaimed: Set<String> = []
     /// Messages on topics of ours that mean nothing.
     private(set) var strays: UInt64 = 0
 
+    private static let decidedLimit = 256
     /// Events are of no use to a consumer that comes much later: the audit log has them.
     private static let eventExpiry = Duration.seconds(3600)
     /// How long a person waits for the desk.
@@ -40,9 +44,11 @@ actor CommandHub: ControlUplink {
         self.clock = clock
     }
 
-    func attach(_ room: ControlRoom, _ connections: [CommandConnection]) {
+    func attach(_ room: ControlRoom, _ connections: [CommandConnection]) async {
         self.room = room
         self.connections = connections
+        // Until one is there they are away: a broker that is dead at the start is as good as lost.
+        if !connections.isEmpty { await room.submit(.broker(isConnected: false)) }
     }
 
     // MARK: - From brokers
@@ -68,7 +74,8 @@ actor CommandHub: ControlUplink {
     }
 
     private func sendRetained(to connection: CommandConnection) {
-        let documents = slots.values.map { DeskMessage.slot($0) } + held.values.map { DeskMessage.held($0) }
+        let gone = unclaimed.map { DeskMessage.unclaimed(point: $0) } + decided.map { DeskMessage.decided($0) }
+        let documents = gone + slots.values.map { .slot($0) } + held.values.map { .held($0) }
         for outbound in documents.compactMap(message) { connection.send(outbound) }
     }
 
@@ -79,8 +86,13 @@ actor CommandHub: ControlUplink {
         case .event(let event):
             for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(event) }
         case .held(let command): held[command.command.id] = command
-        case .decided(let id): held[id] = nil
-        case .slot(let report): slots[report.point] = report
+        case .decided(let id): forgetHeld(id)
+        case .slot(let report):
+            slots[report.point] = report
+            unclaimed.remove(report.point)
+        case .unclaimed(let point):
+            slots[point] = nil
+            unclaimed.insert(point)
         case .outcome: break
         }
         if let outbound = self.message(message) {
@@ -92,6 +104,12 @@ actor CommandHub: ControlUplink {
                 expiry: Self.eventExpiry)
             for connection in connections { connection.send(answer) }
         }
+    }
+
+    private func forgetHeld(_ id: CommandID) {
+        held[id] = nil
+        decided.removeAll { $0 == id }
+        decided = (decided + [id]).suffix(Self.decidedLimit)
     }
 
     func publish(checkpoint note: [UInt8]) {
@@ -127,6 +145,8 @@ actor CommandHub: ControlUplink {
             OutboundMessage(
                 topic: topics.held(command.command.id), payload: command.document.bytes, isRetained: true)
         case .decided(let id): OutboundMessage(topic: topics.held(id), payload: [], isRetained: true)
+        case .unclaimed(let point):
+            OutboundMessage(topic: topics.slot(point: point), payload: [], isRetained: true)
         case .slot(let report):
             OutboundMessage(topic: topics.slot(point: report.point), payload: report.document.bytes, isRetained: true)
         case .outcome(let outcome):

@@ -173,6 +173,21 @@ import Testing
         #expect(second.outside.notes.withLock { $0.readBacks.count } == (commits == 2 ? 1 : 0))
     }
 
+    @Test func aRoomThatGoesOnForAnotherKnowsWhatItRead() async throws {
+        let first = World()
+        await first.running { world in
+            await world.tellReadings()
+            await world.ask(1)
+            #expect(await world.wait { world.outside.states(1).last == .verified })
+        }
+        let second = World(first.ledger)
+        if let readings = await first.room.readings { await second.room.adopt(readings) }
+        await second.running { world in
+            await world.ask(2, value: 7.6)
+            #expect(await world.wait { world.outside.states(2).last == .verified })
+        }
+    }
+
     @Test func stoppingTakesBackWhatIsLeased() async throws {
         let world = World()
         await world.running { world in
