@@ -8,6 +8,11 @@ import NIOCore
 import Payloads
 import SQLiteJournal
 
+/// Why a site file cannot be applied now, in words.
+struct SiteObstacle: Error {
+    var reason: String
+}
+
 /// Everything that runs for one site, put together from its file, and changed when the file changes.
 actor Assembly {
     /// A connection at work.
@@ -79,6 +84,11 @@ actor Assembly {
         let change = SiteChange(from: self.site, to: site)
         // What cannot be read changes nothing: whoever holds a point must stay watched.
         let keys = try CommandCenter.keys(site.commands.issuers)
+        if let running = commands, !isUnchanged(running, site, keys), await running.center.room.isIndispensable {
+            throw SiteObstacle(
+                reason: "the audit ledger cannot be written, and what commands hold is only known to the desk that runs"
+            )
+        }
         try await withdraw(for: site)
         guard !isStopping else { return }
         keepReadings(for: site)
@@ -186,8 +196,7 @@ actor Assembly {
         let kept = commands.map { PointPlace.kept(from: $0.site, to: site) } ?? []
         var readings: ReadingTable?
         if let running = commands {
-            let isSame = running.center.site == ControlSite(site) && running.keys == keys
-            if isNeeded, isSame, running.publishers == site.publishers {
+            if isNeeded, isUnchanged(running, site, keys) {
                 commands?.site = site
                 return
             }
@@ -212,6 +221,10 @@ actor Assembly {
                 "policies": "\(site.commands.policies.count)", "issuers": "\(site.commands.issuers.count)",
                 "read_only": "\(site.commands.isReadOnly)",
             ])
+    }
+
+    private func isUnchanged(_ running: RunningCommands, _ site: Site, _ keys: [String: IssuerKey]) -> Bool {
+        running.center.site == ControlSite(site) && running.keys == keys && running.publishers == site.publishers
     }
 
     /// While something changes readings are kept for the desk that comes: a point that is read once a minute must not be

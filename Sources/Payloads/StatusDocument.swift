@@ -83,6 +83,7 @@ extension JSONWriter {
         object { json in
             json.member("state") { $0.string(status.state.rawValue) }
             json.optional("fault", status.fault) { $0.string($1) }
+            if status.unrecorded > 0 { json.member("unrecorded") { $0.integer(status.unrecorded) } }
             guard !status.alarms.isEmpty else { return }
             json.member("alarms") {
                 $0.array { list in

@@ -170,6 +170,62 @@ class Lifetimes(Judged):
         plant.stop()
         self.judge(plant)
 
+    # Without a ledger
+
+    def test_without_its_ledger_the_gateway_ends_leases_and_begins_nothing(self):
+        plant = self.plant(faulty="ledger.sqlite")
+        ending = self.take(plant, lease={"seconds": 4})
+        lasting = self.take(plant, "d0/sp01", 32, lease={"seconds": 50})
+        plant.faults.disk("enospc")
+        plant.expect(plant.send(set_command("d0/sp00", 33)), "rejected", "audit_unavailable")
+        plant.ear.wait("the fallback", lambda: plant.writes("d0/sp00") == [(310, "done"), (200, "done")], 8)
+        status = self.status(plant)
+        self.assertEqual(status["state"], "refused")
+        self.assertGreater(status["unrecorded"], 0)
+        line = next(line for line in plant.gateway.tail(50).splitlines() if "fallback written without an audit entry" in line)
+        for word in ("error", ending, "d0/sp00", "value=20"):
+            self.assertIn(word, line)
+        # What only this process knows must not be lost by a change of the site file.
+        plant.settings["commands"]["skew"] = "40s"
+        with self.assertRaisesRegex(AssertionError, "ledger.*not applied"):
+            plant.reload()
+        self.assertEqual(plant.states(ending)[-1], "verified")
+        self.assertEqual(len(plant.writes("d0/sp01")), 1)
+        plant.faults.disk("none")
+        plant.expect(ending, "reverted")
+        self.assertEqual(plant.states(lasting)[-1], "verified")
+        away = self.kinds(plant, "ledger_away")
+        self.assertEqual([leaf["writes"] for leaf in away], [1])
+        self.assertEqual([leaf["late"] for leaf in self.kinds(plant, "revert")], [True])
+        self.take(plant, value=34)
+        plant.reload()
+        plant.stop()
+        self.judge(plant)
+
+    def test_killed_before_the_ledger_is_back_the_lease_is_over_all_the_same(self):
+        plant = self.plant(faulty="ledger.sqlite")
+        command = self.take(plant, lease={"seconds": 2})
+        plant.faults.disk("eio")
+        plant.ear.wait("the fallback", lambda: plant.writes("d0/sp00") == [(310, "done"), (200, "done")], 8)
+        plant.gateway.kill()
+        plant.faults.disk("none")
+        plant.start()
+        plant.expect(command, "reverted")
+        self.assertEqual(plant.writes("d0/sp00")[2:], [(200, "done")])
+        plant.stop()
+        plant.verify()
+        # The one that no entry explains is the one that the log tells of.
+        self.assertEqual(len(judge.unexplained(plant.field.writes(), plant.leaves())), 1)
+        self.assertIn("fallback written without an audit entry", plant.gateway.log.read_text())
+
+    def test_a_stop_without_a_ledger_takes_back_what_is_leased(self):
+        plant = self.plant(faulty="ledger.sqlite")
+        self.take(plant)
+        plant.faults.disk("enospc")
+        self.assertLess(plant.stop(), 15)
+        self.assertEqual(plant.writes("d0/sp00"), [(310, "done"), (200, "done")])
+        self.assertIn("audit entries are lost", plant.gateway.log.read_text())
+
     # Clocks
 
     def test_a_clock_that_was_set_back_before_a_start_lengthens_no_lease(self):

@@ -333,8 +333,9 @@ class Plant:
         self.write_site()
         self.gateway.child.send_signal(signal.SIGHUP)
         rig.wait_for("the new site file", seconds, lambda: count() > known)
-        if "site file applied" not in self.gateway.tail(1):
-            raise AssertionError(self.gateway.tail(8))
+        last = [line for line in self.gateway.tail(20).splitlines() if "site file" in line][-1]
+        if "site file applied" not in last:
+            raise AssertionError(last)
 
     def close(self):
         self.stack.close()

@@ -36,11 +36,14 @@ package struct CommandsStatus: Hashable, Sendable {
 
     package var state: State
     package var fault: String?
+    /// Entries that wait in memory for a ledger that is away.
+    package var unrecorded: Int
     package var alarms: [CommandAlarm]
 
-    package init(state: State, fault: String? = nil, alarms: [CommandAlarm] = []) {
+    package init(state: State, fault: String? = nil, unrecorded: Int = 0, alarms: [CommandAlarm] = []) {
         self.state = state
         self.fault = fault
+        self.unrecorded = unrecorded
         self.alarms = alarms
     }
 }

@@ -62,7 +62,14 @@ extension CommandDesk {
             members.append(("digest", .hex(command.digest)))
             members.append(("signed", .bool(command.isSigned)))
         }
-        if command.state == .executing { members.append(("write", .integer(0))) }
+        if command.state == .executing {
+            // What the grant says: this entry is why its end needs no other one to be allowed.
+            members += [
+                ("write", .integer(0)), ("fallback", .value(command.home)),
+                ("lease_s", .seconds(lease(of: command)?.length)),
+            ]
+        }
+        if command.state == .verified { members.append(("until", .time(command.until?.utc))) }
         leaf("command", members)
         output.changed.insert(command.id)
         output.touched.insert(command.point)
@@ -73,7 +80,7 @@ extension CommandDesk {
         let document = JSONValue.compact(
             [
                 ("schema", .string("audit/1")), ("gateway", .string(site.gateway)), ("time", .time(now.utc)),
-                ("kind", .string(kind)),
+                ("kind", .string(kind)), ("late", isUnrecorded ? .bool(true) : .null),
             ] + members)
         output.leaves.append(document.bytes)
     }

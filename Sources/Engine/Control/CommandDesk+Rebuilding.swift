@@ -95,7 +95,7 @@ extension CommandDesk {
     }
 
     /// Goes on with the readings that another desk had of the points that this one watches.
-    mutating func adopt(_ table: ReadingTable?) {
+    package mutating func adopt(_ table: ReadingTable?) {
         if let table { readings.adopt(table) }
     }
 

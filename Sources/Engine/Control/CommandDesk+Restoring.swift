@@ -11,7 +11,7 @@ extension CommandDesk {
             return move(id, .finishRevert, note: "somebody else holds the point")
         }
         let hasLower = !control(command.point).slots.isEmpty
-        let stays = command.home == nil && !hasLower
+        let stays = command.home == nil && (isUnrecorded || !hasLower)
         if command.state == .verified, release != nil || stays {
             move(id, .release, note: stays ? "\(cause); the value stays" : cause)
             guard !stays else { return }
@@ -97,11 +97,15 @@ extension CommandDesk {
         guard !isEnding(point), lockouts.covering(point) == nil else { return (home, nil) }
         for (_, occupant) in control(point).slots.occupied {
             guard let id = occupant.command, let command = commands[id] else { return nil }
-            if case .refuse(let code) = Guards.verdicts(context(command, stage: .resumption)).worst {
+            // Without a ledger nothing comes back that is not in effect.
+            let isLate = isUnrecorded && command.state == .preempted
+            let verdict = Guards.verdicts(context(command, stage: .resumption)).worst
+            if isLate || verdict != .pass {
+                let code: RefusalCode? = if case .refuse(let code) = verdict { code } else { nil }
                 points[point]?.slots.empty(id)
                 points[point]?.restoration?.commands.append(id)
                 if command.home != nil { points[point]?.restoration?.home = command.home ?? home }
-                move(id, .revert, code: code, note: "may not come back")
+                move(id, .revert, code: code, note: isLate ? "not without a ledger" : "may not come back")
                 continue
             }
             return (occupant.value, command.state == .preempted ? id : nil)

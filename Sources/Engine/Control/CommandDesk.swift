@@ -30,7 +30,7 @@ package struct CommandDesk: Sendable {
     var lockouts = Lockouts()
     /// Orders that were followed, by digest, until nobody can send them again. By both clocks, see ``FinishedCommand/forget``.
     var followed: [[UInt8]: Deadline] = [:]
-    var readings: ReadingTable
+    package internal(set) var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
     /// Uptime of the last sign of life of each issuer.
     var heard: [String: Duration] = [:]
@@ -44,6 +44,8 @@ package struct CommandDesk: Sendable {
     /// Number of the last event.
     var seq: UInt64 = 0
     var isStopping = false
+    /// Nothing can be recorded: nothing begins, and what was granted ends at the fallback that its entry names.
+    var isUnrecorded = false
     /// Points that are about to be taken out of the desk's hands.
     var withdrawn: Set<String> = []
     /// Commands that waited for a person and no longer do, oldest first: brokers that were away must be told.

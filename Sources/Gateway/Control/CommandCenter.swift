@@ -45,7 +45,7 @@ final class CommandCenter: Sendable {
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
             gateway: site.gateway.id, keys: keys, skew: site.commands.skew)
-        hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock)
+        hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock, logger: logger)
         isTaking = Self.isNeeded(by: site)
         let subscriptions = isTaking ? CommandTopics(gateway: site.gateway.id).subscriptions : []
         connections = try site.publishers.map { try CommandConnection($0, subscriptions: subscriptions) }
@@ -103,12 +103,17 @@ final class CommandCenter: Sendable {
         get async {
             let fault = await room.fault.map { "\($0)" }
             let state: CommandsStatus.State = fault != nil ? .refused : isTaking ? .taken : .ending
-            return CommandsStatus(state: state, fault: fault, alarms: await room.alarms)
+            return CommandsStatus(
+                state: state, fault: fault, unrecorded: await room.unrecordedCount, alarms: await room.alarms)
         }
     }
 
     /// The last checkpoint, then goodbye.
     func close() async {
+        let lost = await room.unrecordedCount
+        if lost > 0 {
+            logger.error("audit entries are lost: the ledger did not come back", metadata: ["entries": "\(lost)"])
+        }
         if let note = try? await ledger.checkpoint(signedBy: signer) { await hub.publish(checkpoint: note.bytes) }
         for connection in connections { await connection.close() }
     }
@@ -127,14 +132,17 @@ final class CommandCenter: Sendable {
         let isThere = FileManager.default.fileExists(atPath: lockoutPath)
         let entry = await room.view?.lockouts.first { $0.scope == .site }
         let isOurs = entry?.by == Sender.lockoutFile.name
-        guard isThere ? entry == nil : isOurs else { return }
+        let isAway = await room.fault != nil
+        // Without a ledger a lockout is followed and confirmed later; nothing is let go.
+        guard isThere ? entry == nil : isOurs && !isAway else { return }
         let refusal = await hub.ask { token in
             .order(
                 IncomingOrder(
                     .lockout(.site, isOn: isThere), reason: "the file \(lockoutPath)", sender: .lockoutFile,
                     token: token))
         }
-        if let refusal {
+        let isFollowed = await room.view?.lockouts.contains { $0.scope == .site } ?? false
+        if let refusal, !(isThere && isFollowed) {
             logger.error(
                 "lockout file not obeyed", metadata: ["path": "\(lockoutPath)", "reason": "\(refusal.message)"])
         } else {

@@ -1,4 +1,5 @@
 import Engine
+import Logging
 import Model
 import Payloads
 
@@ -14,6 +15,7 @@ actor CommandHub: ControlUplink {
     private let topics: CommandTopics
     private let inbound: InboundCommands
     private let clock: any Timekeeper
+    private let logger: Logger
     private var room: ControlRoom?
     private var connections: [CommandConnection] = []
     private var connected: Set<String> = []
@@ -38,7 +40,8 @@ actor CommandHub: ControlUplink {
     /// How long a person waits for a command to come to a rest.
     private static let commandTime = Duration.seconds(14)
 
-    init(gateway: String, inbound: InboundCommands, clock: any Timekeeper) {
+    init(gateway: String, inbound: InboundCommands, clock: any Timekeeper, logger: Logger) {
+        self.logger = logger
         topics = CommandTopics(gateway: gateway)
         self.inbound = inbound
         self.clock = clock
@@ -131,6 +134,16 @@ actor CommandHub: ControlUplink {
         deliveries[token] = nil
         answer.yield(refusal)
         answer.finish()
+    }
+
+    /// The log is the only trace of such a write until the ledger is back.
+    func willWriteUnrecorded(_ write: SetpointWrite) {
+        logger.error(
+            "fallback written without an audit entry: the ledger cannot be written",
+            metadata: [
+                "point": "\(write.point)", "id": "\(write.tag.command)", "write": "\(write.tag.number)",
+                "value": "\(String(decoding: JSONValue(write.value).bytes, as: UTF8.self))",
+            ])
     }
 
     /// Nil for what has no topic: junk that was about no point.

@@ -14,6 +14,7 @@ import Testing
             var acknowledged: [(token: DeliveryToken, commits: Int)] = []
             var answers: [DeliveryToken: DeskRefusal?] = [:]
             var outcomes: [Outcome] = []
+            var unrecorded: [SetpointWrite] = []
             var next: WriteOutcome?
             var value = PointValue.double(7)
         }
@@ -50,6 +51,10 @@ import Testing
 
         func answer(_ token: DeliveryToken, refusal: DeskRefusal?) async {
             notes.withLock { $0.answers[token] = refusal }
+        }
+
+        func willWriteUnrecorded(_ write: SetpointWrite) async {
+            notes.withLock { $0.unrecorded.append(write) }
         }
 
         func outcome(of plan: OutcomePlan) async -> Outcome? {
