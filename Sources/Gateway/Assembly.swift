@@ -8,6 +8,11 @@ import NIOCore
 import Payloads
 import SQLiteJournal
 
+/// Why a site file cannot be applied now, in words.
+struct SiteObstacle: Error {
+    var reason: String
+}
+
 /// Everything that runs for one site, put together from its file, and changed when the file changes.
 actor Assembly {
     /// A connection at work.
@@ -26,6 +31,7 @@ actor Assembly {
     /// Governed commands at work.
     private struct RunningCommands {
         var center: CommandCenter
+        var site: Site
         var keys: [String: IssuerKey]
         var publishers: [PublisherSettings]
         var task: Task<Void, Never>
@@ -43,6 +49,12 @@ actor Assembly {
     private var publishers: [String: RunningPublisher] = [:]
     private var commands: RunningCommands?
     private var ledger: ReopeningLedger?
+    /// What was read while something changed, see ``keepReadings(for:)``.
+    private var unseen: [ReadingSample] = []
+    /// Changes wait for each other: at each await of one another could begin.
+    private var isChanging = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var isStopping = false
     /// The next `n` of each point of each device of this epoch, for whoever polls it next.
     private var numbers: [String: [String: UInt64]] = [:]
 
@@ -61,13 +73,26 @@ actor Assembly {
 
     // MARK: - Applying a site file
 
-    /// Brings what runs in line with `site`: the first time everything is started, later only what changed.
+    /// Brings what runs in line with `site`: the first time everything is started, later only what changed. Does nothing once
+    /// ``stop()`` was called.
+    ///
+    /// - Throws: ``SiteObstacle`` before anything is changed; something else where the file was applied in part.
     func apply(_ site: Site) async throws {
+        await beginChange()
+        defer { endChange() }
+        guard !isStopping else { return }
         let change = SiteChange(from: self.site, to: site)
         // What cannot be read changes nothing: whoever holds a point must stay watched.
         let keys = try CommandCenter.keys(site.commands.issuers)
-        // Nobody watches leases without a command section: they go back while their devices are still there.
-        if !CommandCenter.isNeeded(by: site) { await endCommands() }
+        if let running = commands, !isUnchanged(running, site, keys), await running.center.room.isIndispensable {
+            throw SiteObstacle(
+                reason: "the audit ledger cannot be written, and what commands hold is only known to the desk that runs"
+            )
+        }
+        try await withdraw(for: site)
+        guard !isStopping else { return }
+        keepReadings(for: site)
+        defer { passReadings() }
         for name in change.connectionsToStop { await stopConnection(name) }
         for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
         self.site = site
@@ -78,7 +103,18 @@ actor Assembly {
         }
         for settings in change.publishersToStart { try start(settings, of: site) }
         await announce(change, gateway: site.gateway.id)
+        guard !isStopping else { return }
         try await applyCommands(of: site, keys)
+    }
+
+    private func beginChange() async {
+        if isChanging { await withCheckedContinuation { waiting.append($0) } }
+        isChanging = true
+    }
+
+    /// The next one goes on as if it held the turn already: nobody can come in between.
+    private func endChange() {
+        if waiting.isEmpty { isChanging = false } else { waiting.removeFirst().resume() }
     }
 
     private func start(_ connection: Connection, phase: Double) async throws {
@@ -140,22 +176,47 @@ actor Assembly {
     /// The command desk of the site, nil where nothing can be commanded.
     var commandCenter: CommandCenter? { commands?.center }
 
-    /// A desk whose site file changed is made anew from its ledger, by the rule that holds after a crash.
+    /// Whether the site file lets anybody command anything.
+    var takesCommands: Bool { commands.map { CommandCenter.isNeeded(by: $0.site) } ?? false }
+
+    /// What the new file takes away goes back first, while its devices are still polled.
+    private func withdraw(for site: Site) async throws {
+        guard let running = commands else { return }
+        let points = SiteChange.withdrawnPoints(from: running.site, to: site)
+        guard !points.isEmpty else { return }
+        if !(await running.center.drain(points)) {
+            logger.error(
+                "not every point that the site file takes away is back at its fallback",
+                metadata: ["points": "\(points.sorted().joined(separator: ", "))"])
+        }
+    }
+
+    /// A desk whose site file changed is made anew from its ledger, by the rule that holds after a crash. A site without
+    /// commands has one as well where an earlier file let points be commanded: it takes nothing, and ends what is open.
     private func applyCommands(of site: Site, _ keys: [String: IssuerKey]) async throws {
-        let isNeeded = CommandCenter.isNeeded(by: site)
+        let isNeeded = CommandCenter.isNeeded(by: site) || ReopeningLedger.exists(in: site.gateway.stateFolder)
+        let kept = commands.map { PointPlace.kept(from: $0.site, to: site) } ?? []
+        var readings: ReadingTable?
         if let running = commands {
-            let isSame = running.center.site == ControlSite(site) && running.keys == keys
-            if isNeeded, isSame, running.publishers == site.publishers { return }
+            if isNeeded, isUnchanged(running, site, keys) {
+                commands?.site = site
+                return
+            }
             await stopCommands()
+            readings = await running.center.room.readings?.only(kept)
         }
         guard isNeeded else { return }
         let ledger = self.ledger ?? ReopeningLedger(folder: site.gateway.stateFolder, clock: clock)
         self.ledger = ledger
         let center = try CommandCenter(
             site: site, keys: keys, ledger: ledger, assembly: self, clock: clock, logger: logger)
-        tap.watch(center.site.watchedPoints) { await center.room.submit(.readings($0)) }
+        if let readings { await center.room.adopt(readings) }
         commands = RunningCommands(
-            center: center, keys: keys, publishers: site.publishers, task: Task { await center.run() })
+            center: center, site: site, keys: keys, publishers: site.publishers, task: Task { await center.run() })
+        await center.room.submit(.readings(unseen))
+        guard CommandCenter.isNeeded(by: site) else {
+            return logger.notice("no commands are taken; what an earlier site file left open is ended")
+        }
         logger.notice(
             "commands are taken",
             metadata: [
@@ -164,10 +225,34 @@ actor Assembly {
             ])
     }
 
+    private func isUnchanged(_ running: RunningCommands, _ site: Site, _ keys: [String: IssuerKey]) -> Bool {
+        running.center.site == ControlSite(site) && running.keys == keys && running.publishers == site.publishers
+    }
+
+    /// While something changes readings are kept for the desk that comes: a point that is read once a minute must not be
+    /// unknown for a minute.
+    private func keepReadings(for site: Site) {
+        let watched = ControlSite(site).watchedPoints.union(commands?.center.site.watchedPoints ?? [])
+        unseen = []
+        tap.watch(watched) { [weak self] in await self?.keep($0) }
+    }
+
+    private func keep(_ samples: [ReadingSample]) async {
+        if isChanging { unseen = (unseen + samples).suffix(Self.unseenLimit) }
+        await commands?.center.room.submit(.readings(samples))
+    }
+
+    private func passReadings() {
+        unseen = []
+        guard let center = commands?.center else { return tap.watch([], nil) }
+        tap.watch(center.site.watchedPoints) { await center.room.submit(.readings($0)) }
+    }
+
+    private static let unseenLimit = 10_000
+
     private func stopCommands() async {
         guard let running = commands else { return }
         commands = nil
-        tap.watch([], nil)
         await running.center.close()
         running.task.cancel()
         await running.task.value
@@ -178,6 +263,7 @@ actor Assembly {
         if let center = commands?.center, !(await center.drain()) {
             logger.error("not every commanded point is back at its fallback; see headgate audit export")
         }
+        tap.watch([], nil)
         await stopCommands()
         await ledger?.close()
         ledger = nil
@@ -187,6 +273,9 @@ actor Assembly {
 
     /// Stops polling, commits, gives publishers a moment for the last rows, says goodbye.
     func stop() async {
+        isStopping = true
+        await beginChange()
+        defer { endChange() }
         await endCommands()
         for name in connections.keys { await stopConnection(name) }
         await journal.flush()
@@ -278,6 +367,7 @@ actor Assembly {
         var document = document(state, isWill: false)
         document.devices = board.all
         document.journal = await journal.figures
+        document.commands = await commands?.center.status
         for (name, running) in publishers {
             var figures = await running.publisher.figures
             figures.drainSeconds = rates.drainSeconds(name)

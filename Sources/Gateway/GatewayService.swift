@@ -83,6 +83,8 @@ package struct GatewayService: Service {
             do {
                 try await assembly.apply(changed)
                 logger.notice("site file applied")
+            } catch let obstacle as SiteObstacle {
+                logger.error("site file not applied", metadata: ["reason": "\(obstacle.reason)"])
             } catch {
                 logger.error("site file applied in part", metadata: ["reason": "\(error)"])
             }

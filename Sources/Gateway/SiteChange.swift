@@ -1,3 +1,4 @@
+import Engine
 package import Model
 
 /// What a changed site file means for a running gateway: only what changed is restarted.
@@ -31,6 +32,16 @@ package struct SiteChange: Hashable, Sendable {
         changedDevices = new.devices.filter { !(old?.devices.contains($0) ?? false) }
         let remaining = Set(new.devices.map(\.id))
         removedDevices = (old?.devices ?? []).map(\.id).filter { !remaining.contains($0) }
+    }
+
+    /// Points that are taken back before the new file is applied: those that nobody can command any more, and those that will
+    /// be somewhere else, also when their names stay.
+    package static func withdrawnPoints(from old: Site, to new: Site) -> Set<String> {
+        let kept = PointPlace.kept(from: old, to: new)
+        let isFrozen = new.commands.isReadOnly && !old.commands.isReadOnly
+        let covered = Set(ControlSite(new).points.filter { $0.value.policy != nil }.keys)
+        let commanded = ControlSite(old).points.filter { $0.value.policy != nil }.keys
+        return Set(commanded.filter { isFrozen || !covered.contains($0) || !kept.contains($0) })
     }
 
     private static func isUnchanged(_ connection: Connection, _ old: Site?, _ new: Site) -> Bool {

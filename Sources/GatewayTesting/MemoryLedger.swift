@@ -9,6 +9,8 @@ package final class MemoryLedger: Ledger {
         var leaves: [[UInt8]] = []
         var commits = 0
         var fault: LedgerError?
+        /// Whether the fault leaves records readable.
+        var isReadable = false
         /// Commits that are still taken; nil for all.
         var commitsLeft: Int?
     }
@@ -40,7 +42,7 @@ package final class MemoryLedger: Ledger {
 
     package func records(_ kind: String) async throws(LedgerError) -> [LedgerRecord] {
         let result: Result<[LedgerRecord], LedgerError> = state.withLock { state in
-            if let fault = state.fault { return .failure(fault) }
+            if let fault = state.fault, !state.isReadable { return .failure(fault) }
             if state.commitsLeft == 0 { return .failure(.unavailable("the process has died")) }
             let entries = (state.bodies[kind] ?? [:]).sorted { $0.key < $1.key }
             return .success(entries.map { LedgerRecord(kind: kind, key: $0.key, body: $0.value) })
@@ -51,9 +53,9 @@ package final class MemoryLedger: Ledger {
     package var leaves: [[UInt8]] { state.withLock { $0.leaves } }
     package var commits: Int { state.withLock { $0.commits } }
 
-    /// Refuses everything with `fault`, or nothing any more.
-    package func fail(_ fault: LedgerError?) {
-        state.withLock { $0.fault = fault }
+    /// Refuses everything with `fault`, or nothing any more; with `isReadable` only commits.
+    package func fail(_ fault: LedgerError?, isReadable: Bool = false) {
+        state.withLock { ($0.fault, $0.isReadable) = (fault, isReadable) }
     }
 
     /// Dies once `commits` more were taken.

@@ -13,14 +13,15 @@ package struct DecimalNumber: Hashable, Sendable {
     package static let zero = DecimalNumber(mantissa: 0)
 
     /// Reads plain decimal notation, also with an exponent: `-12`, `0.1`, `1e-3`, `2.50`. Nil when it is anything else, or
-    /// has more than 18 significant digits, or an exponent beyond ±60. Zeros behind the 18th are not significant, so
-    /// that a large number can be read as it is written.
+    /// its digits do not fit 64 bits (18 always do), or has an exponent beyond ±60. Zeros behind the last that fits are not
+    /// significant, so that a large number can be read as it is written: whatever is written is read back as it was.
     package init?(_ text: some StringProtocol) {
-        var digits: Int64 = 0
+        var digits: UInt64 = 0
         var digitCount = 0
         var exponent = 0
         var seenPoint = false
         var isNegative = false
+        var isFull = false
         var bytes = Substring(text).utf8[...]
         if let sign = bytes.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {
             isNegative = sign == UInt8(ascii: "-")
@@ -34,13 +35,16 @@ package struct DecimalNumber: Hashable, Sendable {
             }
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
             digitCount += 1
-            // Looked at before it is multiplied: 19 nines fit no `Int64`.
-            if digits >= Self.limit / 10 {
-                guard byte == UInt8(ascii: "0") else { return nil }
-                exponent += seenPoint ? 0 : 1
-            } else {
-                digits = digits * 10 + Int64(byte - UInt8(ascii: "0"))
+            let digit = UInt64(byte - UInt8(ascii: "0"))
+            let limit = isNegative ? Int64.min.magnitude : Int64.max.magnitude
+            // Looked at before it is multiplied. Once a zero is left out no other digit may follow.
+            if !isFull, digits <= (limit - digit) / 10 {
+                digits = digits * 10 + digit
                 exponent -= seenPoint ? 1 : 0
+            } else {
+                guard digit == 0 else { return nil }
+                isFull = true
+                exponent += seenPoint ? 0 : 1
             }
         }
         guard digitCount > 0 else { return nil }
@@ -49,11 +53,9 @@ package struct DecimalNumber: Hashable, Sendable {
             exponent += max(-1000, min(1000, power))
         }
         guard (-60...60).contains(exponent) else { return nil }
-        self.init(mantissa: isNegative ? -digits : digits, exponent: Int8(exponent))
+        let mantissa = isNegative ? Int64(truncatingIfNeeded: 0 &- digits) : Int64(digits)
+        self.init(mantissa: mantissa, exponent: Int8(exponent))
     }
-
-    /// What a mantissa that is read is below.
-    private static let limit: Int64 = 1_000_000_000_000_000_000
 
     /// The nearest double: exact division or multiplication by a power of ten rounds once while the mantissa fits 53 bits
     /// and the power is at most 10^22.

@@ -12,7 +12,7 @@ extension JSONValue {
     package static let depthLimit = 16
 
     /// Reads one JSON document (RFC 8259) in UTF-8. Stricter than the RFC where a second meaning would be possible: a key
-    /// appears once in its object, numbers have at most 18 digits, nothing follows the document.
+    /// appears once in its object, the digits of a number fit 64 bits, nothing follows the document.
     package init(parsing bytes: [UInt8]) throws(JSONError) {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw JSONError(byteOffset: 0, message: "not UTF-8")
@@ -120,7 +120,8 @@ private struct JSONScanner {
             guard digits() > 0 else { throw error("digits are missing in the exponent") }
         }
         guard let number = DecimalNumber(String(decoding: bytes[start..<offset], as: UTF8.self)) else {
-            throw error("a number has at most 18 digits and an exponent of at most 60")
+            throw error(
+                "the digits of a number must fit 64 bits with a sign (18 always do), its exponent be at most 60")
         }
         return .number(number)
     }

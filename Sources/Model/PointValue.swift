@@ -24,6 +24,14 @@ package enum PointValue: Hashable, Sendable {
         }
     }
 
+    /// Whether it is a whole number that is held as such, to the last bit.
+    package var isInteger: Bool {
+        switch self {
+        case .int, .uint: true
+        case .null, .bool, .float, .double, .decimal, .string: false
+        }
+    }
+
     package init(unsigned value: UInt64) {
         self = value <= UInt64(Int64.max) ? .int(Int64(value)) : .uint(value)
     }

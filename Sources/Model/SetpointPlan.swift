@@ -136,7 +136,10 @@ package struct SetpointPlan: Hashable, Sendable {
     /// - Parameter scale: what the read-back's scale holder says, where it has one.
     package func holds(_ found: PointValue, expected: PointValue, scale: PointValue?) -> Bool {
         guard let wanted = expected.number, let number = found.number else { return found == expected }
-        return abs(number - wanted) <= tolerance(of: wanted, scale: scale)
+        let tolerance = tolerance(of: wanted, scale: scale)
+        // A double holds 53 bits, four registers 64.
+        if tolerance < 1, expected.isInteger, found.isInteger { return found == expected }
+        return abs(number - wanted) <= tolerance
     }
 
     /// The device acknowledged and shows `found`: what that means.

@@ -16,6 +16,8 @@ package struct StatusDocument: Sendable {
     package var devices: [String: DeviceStatus]
     package var journal: JournalFigures?
     package var publishers: [String: PublisherFigures]
+    /// Nil where nothing was ever commanded.
+    package var commands: CommandsStatus?
 
     package init(
         gateway: String, state: State, epoch: UInt32, version: String, time: UnixTime?,
@@ -53,6 +55,7 @@ package struct StatusDocument: Sendable {
                 }
             }
             json.member("buffer") { $0.buffer(journal, publishers) }
+            json.optional("commands", commands) { $0.commands($1) }
         }
         return json.bytes
     }
@@ -71,6 +74,27 @@ extension JSONWriter {
             if !status.learned.refused.isEmpty {
                 json.member("refused") {
                     $0.array { list in status.learned.refused.forEach { list.string($0.description) } }
+                }
+            }
+        }
+    }
+
+    fileprivate mutating func commands(_ status: CommandsStatus) {
+        object { json in
+            json.member("state") { $0.string(status.state.rawValue) }
+            json.optional("fault", status.fault) { $0.string($1) }
+            if status.unrecorded > 0 { json.member("unrecorded") { $0.integer(status.unrecorded) } }
+            guard !status.alarms.isEmpty else { return }
+            json.member("alarms") {
+                $0.array { list in
+                    for alarm in status.alarms {
+                        list.object { json in
+                            json.member("point") { $0.string(alarm.point) }
+                            json.member("fallback") { $0.value(alarm.fallback) }
+                            json.member("reason") { $0.string(alarm.reason) }
+                            json.member("advice") { $0.string(alarm.advice) }
+                        }
+                    }
                 }
             }
         }

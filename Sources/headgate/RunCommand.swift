@@ -20,6 +20,8 @@ struct RunCommand: AsyncParsableCommand {
     var logLevel = "notice"
 
     func run() async throws {
+        // Before anything else: by default the signal ends the process, also one that is still starting.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         let first = try site.site()
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError(
@@ -29,7 +31,7 @@ struct RunCommand: AsyncParsableCommand {
         logger.logLevel = level
         let (changes, sender) = AsyncStream.makeStream(of: Site.self, bufferingPolicy: .bufferingNewest(1))
         let gateway = GatewayService(site: first, changes: changes, logger: logger)
-        let reloader = ReloadService(option: site, sender: sender, logger: logger)
+        let reloader = ReloadService(option: site, hangups: hangups, sender: sender, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
@@ -49,11 +51,11 @@ struct RunCommand: AsyncParsableCommand {
 /// Reads the site file again at each SIGHUP.
 private struct ReloadService: Service {
     let option: SiteOption
+    let hangups: UnixSignalsSequence
     let sender: AsyncStream<Site>.Continuation
     let logger: Logger
 
     func run() async throws {
-        let hangups = await UnixSignalsSequence(trapping: .sighup)
         for await _ in hangups.cancelOnGracefulShutdown() {
             let loaded = option.loaded()
             Console.complain(loaded.problems)

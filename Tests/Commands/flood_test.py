@@ -171,7 +171,7 @@ class Flooded(unittest.TestCase):
             (30, {"expires": stamp(-1), "issued": stamp(-9)}),
             (99, {"evidence": [{"point": "d0/sp00", "epoch": 1, "n": 1}], "rationale": {"text": "x" * 300}}))]
         plain = [json.dumps(set_command("d0/sp00", 30)).encode(), json.dumps(
-            {"schema": "control/1", "order": "lane", "issuer": "opt", "point": "d0/sp00", "lane": "autonomous",
+            {"schema": "control/1", "gateway": "gw", "order": "lane", "issuer": "opt", "point": "d0/sp00", "lane": "autonomous",
              "issued": stamp(), "expires": stamp(60)}).encode()]
         forged = [compact({"alg": alg, "kid": kid}, plain[0], b"k" * 32) for alg in ("HS256", "EdDSA", "none", "RS256")
                   for kid in ("opt", "stolen", "nobody", "")]

@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -322,6 +323,20 @@ class Plant:
             raise AssertionError(f"the gateway did not stop within {seconds} s:\n{self.gateway.tail()}")
         return took
 
+    def reload(self, seconds=25):
+        """Has the gateway read the site file again, and waits until it has."""
+        def count():
+            log = self.gateway.log.read_text(errors="replace")
+            return log.count("site file applied") + log.count("site file not applied") + log.count("site file has errors")
+
+        known = count()
+        self.write_site()
+        self.gateway.child.send_signal(signal.SIGHUP)
+        rig.wait_for("the new site file", seconds, lambda: count() > known)
+        last = [line for line in self.gateway.tail(20).splitlines() if "site file" in line][-1]
+        if "site file applied" not in last:
+            raise AssertionError(last)
+
     def close(self):
         self.stack.close()
 
@@ -361,7 +376,7 @@ class Plant:
         self.ear.publish(f"{ROOT}/c/decide/{command}", self.issuers.sign(document | members, name))
 
     def order(self, name, **members):
-        document = {"schema": "control/1", "issued": stamp(), "expires": stamp(30)} | members
+        document = {"schema": "control/1", "gateway": "gw", "issued": stamp(), "expires": stamp(30)} | members
         self.ear.publish(f"{ROOT}/c/ctl", self.issuers.sign(document, name))
 
     # Hearing

@@ -36,6 +36,37 @@ import Testing
         #expect(change.connectionsToStop.isEmpty && change.connectionsToStart.isEmpty && change.changedDevices.isEmpty)
     }
 
+    private static func commanded(_ unit: UInt8 = 1, port: Int = 1, address: UInt16 = 4, policy: Bool = true) -> Site {
+        let point = Point(
+            name: "sp", table: .holding, protocolAddress: address, encoding: Encoding(type: .int16), kind: .setpoint,
+            write: WriteRule(mode: .single))
+        var device = device("x", on: "a", unit: unit)
+        device.points = [point]
+        var site = site([device])
+        site.connections[0].channel = .tcp(Endpoint(host: "127.0.0.1", port: port))
+        if policy { site.commands.policies = [Policy(name: "p", points: ["x/*"], permissions: [])] }
+        return site
+    }
+
+    @Test func pointsThatAreTakenAwayOrMovedAreWithdrawn() {
+        let old = Self.commanded()
+        #expect(SiteChange.withdrawnPoints(from: old, to: old) == [])
+        var same = old
+        same.connections[0].timeout = .seconds(9)
+        same.devices[0].owner = "somebody"
+        same.devices[0].points[0].every = .seconds(60)
+        #expect(SiteChange.withdrawnPoints(from: old, to: same) == [])
+        #expect(PointPlace.kept(from: old, to: same) == ["x/sp"])
+        var others = [
+            Self.commanded(2), Self.commanded(port: 7), Self.commanded(address: 5), Self.commanded(policy: false),
+            Self.site([]),
+        ]
+        #expect(others.map { PointPlace.kept(from: old, to: $0) } == [[], [], [], ["x/sp"], []])
+        others.append(old)
+        others[5].commands.isReadOnly = true
+        for new in others { #expect(SiteChange.withdrawnPoints(from: old, to: new) == ["x/sp"]) }
+    }
+
     @Test func whatCannotChangeWhileRunningIsSaid() {
         let old = Self.site([])
         var new = old

@@ -66,7 +66,7 @@ import Testing
             ("\"seconds\":900", "\"seconds\":-1", "seconds"),
             ("\"category\":\"ai\"", "\"category\":\"god\"", "category"),
             ("\"n\":501882", "\"n\":-1", "n"), ("0193a1c4", "0193a1c", "id"), ("23:40:00Z", "25:40:00Z", "issued"),
-            ("\"value\":7.5", "\"value\":1234567890123456789", "18 digits"),
+            ("\"value\":7.5", "\"value\":9223372036854775808", "64 bits"),
             ("\"value\":7.5", "\"value\":7.5,\"value\":9.5", "'value' appears twice"),
         ]
         for (part, replacement, name) in cases {

@@ -149,6 +149,11 @@ import Testing
             time: state == .offline ? nil : UnixTime(milliseconds: 1),
             devices: ["chiller1": device], journal: JournalFigures(first: 1, next: 9, byteCount: 4096),
             publishers: ["plant": PublisherFigures(), "cloud": draining])
+        var commanded = document
+        commanded.commands = CommandsStatus(
+            state: .refused, fault: "disk full", unrecorded: 3,
+            alarms: [CommandAlarm(point: "a/b", fallback: .int(7), reason: "gone", isOrphaned: true)])
+        #expect(try Self.complaints(commanded.json, schema: "status-1") == "")
         #expect(try Self.complaints(document.json, schema: "status-1") == "")
     }
 

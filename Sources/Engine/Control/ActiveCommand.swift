@@ -54,7 +54,8 @@ extension ActiveCommand {
     package var record: LedgerRecord {
         let hold = hold.map { hold in
             JSONValue.compact([
-                ("deadline", .stored(hold.deadline.utc)), ("escalation", .stored(hold.escalation?.utc)),
+                ("deadline", .stored(hold.deadline.utc)), ("within_us", .microseconds(hold.deadline.length)),
+                ("escalation", .stored(hold.escalation?.utc)),
                 ("escalated", .bool(hold.isEscalated)), ("approvers", .texts(hold.approvers)),
                 ("needed", .integer(hold.needed)), ("approvals", .texts(hold.approvals)),
             ])
@@ -65,9 +66,10 @@ extension ActiveCommand {
             ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
             ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
             ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
-            ("decided", .stored(decided)), ("before", .value(before)), ("home", .value(home)),
-            ("baseline", .value(baseline)),
-            ("until", .stored(until?.utc)), ("readback", .value(readback)), ("verified", .stored(verified)),
+            ("decided", .stored(decided)), ("before", .stored(before)), ("home", .stored(home)),
+            ("baseline", .stored(baseline)),
+            ("until", .stored(until?.utc)), ("granted_us", .microseconds(until?.length)),
+            ("readback", .stored(readback)), ("verified", .stored(verified)),
             ("read_backs", .integer(readBacks)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
@@ -91,11 +93,11 @@ extension ActiveCommand {
         }
         deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
         decided = record.time("decided")
-        before = record["before"]?.pointValue
-        home = record["home"]?.pointValue
-        baseline = record["baseline"]?.pointValue
-        until = record.time("until").map { Deadline(stored: $0, at: now) }
-        readback = record["readback"]?.pointValue
+        before = record.storedValue("before")
+        home = record.storedValue("home")
+        baseline = record.storedValue("baseline")
+        until = record.time("until").map { Deadline(stored: $0, length: record.duration("granted_us"), at: now) }
+        readback = record.storedValue("readback")
         verified = record.time("verified")
         readBacks = Int(record["read_backs"]?.integer ?? 0)
         if let hold = record["hold"] { self.hold = try Hold(record: hold, at: now) }
@@ -105,7 +107,8 @@ extension ActiveCommand {
 extension ActiveCommand.Hold {
     fileprivate init(record: JSONValue, at now: Moment) throws(RecordError) {
         self.init(
-            deadline: Deadline(stored: try record.requiredTime("deadline"), at: now),
+            deadline: Deadline(
+                stored: try record.requiredTime("deadline"), length: record.duration("within_us"), at: now),
             escalation: record.time("escalation").map { Deadline(stored: $0, at: now) },
             isEscalated: record["escalated"]?.isTrue ?? false,
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],

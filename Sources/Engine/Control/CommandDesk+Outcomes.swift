@@ -71,7 +71,7 @@ extension OutcomePlan {
         let document = JSONValue.compact([
             ("command", command.document), ("issuer", .string(issuer)), ("lane", .optional(lane?.rawValue)),
             ("state", .string(state.rawValue)), ("received", .stored(received)), ("deciders", .texts(deciders)),
-            ("decided", .stored(decided)), ("readback", .value(readback)), ("anchor", .stored(anchor)),
+            ("decided", .stored(decided)), ("readback", .stored(readback)), ("anchor", .stored(anchor)),
             ("horizon", .stored(horizon)), ("ended_early", .optional(endedEarly)),
             (
                 "confounders",
@@ -99,7 +99,7 @@ extension OutcomePlan {
             lane: record["lane"]?.text.flatMap(Lane.init(rawValue:)), state: state,
             received: try record.requiredTime("received"),
             deciders: record["deciders"]?.elements.compactMap(\.text) ?? [], decided: record.time("decided"),
-            readback: record["readback"]?.pointValue, anchor: try record.requiredTime("anchor"),
+            readback: record.storedValue("readback"), anchor: try record.requiredTime("anchor"),
             horizon: try record.requiredTime("horizon"), endedEarly: record["ended_early"]?.text)
         for item in record["confounders"]?.elements ?? [] {
             guard let id = item["id"]?.text.flatMap(CommandID.init) else { throw RecordError("confounders") }

@@ -62,7 +62,14 @@ extension CommandDesk {
             members.append(("digest", .hex(command.digest)))
             members.append(("signed", .bool(command.isSigned)))
         }
-        if command.state == .executing { members.append(("write", .integer(0))) }
+        if command.state == .executing {
+            // What the grant says: this entry is why its end needs no other one to be allowed.
+            members += [
+                ("write", .integer(0)), ("fallback", .value(command.home)),
+                ("lease_s", .seconds(lease(of: command)?.length)),
+            ]
+        }
+        if command.state == .verified { members.append(("until", .time(command.until?.utc))) }
         leaf("command", members)
         output.changed.insert(command.id)
         output.touched.insert(command.point)
@@ -73,7 +80,7 @@ extension CommandDesk {
         let document = JSONValue.compact(
             [
                 ("schema", .string("audit/1")), ("gateway", .string(site.gateway)), ("time", .time(now.utc)),
-                ("kind", .string(kind)),
+                ("kind", .string(kind)), ("late", isUnrecorded ? .bool(true) : .null),
             ] + members)
         output.leaves.append(document.bytes)
     }
@@ -85,7 +92,7 @@ extension CommandDesk {
         let done = FinishedCommand(
             id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
             code: code, readback: command.readback, forget: Deadline(left, after: now))
-        finished[id] = done
+        finished.insert(done)
         doubts[id] = nil
         points[command.point]?.waiting.removeAll { $0 == id }
         points[command.point]?.slots.empty(id)
@@ -93,7 +100,7 @@ extension CommandDesk {
         output.touched.insert(command.point)
         output.record(LedgerRecord(kind: ActiveCommand.recordKind, key: id.description, body: nil))
         output.record(done.record)
-        if command.hold != nil { output.messages.append(.decided(id)) }
+        if command.hold != nil { noteDecided(id) }
         planOutcome(command)
     }
 
@@ -108,7 +115,14 @@ extension CommandDesk {
             guard report != control.lastReport else { continue }
             control.lastReport = report
             points[point] = control
+            if report.isEmpty, site.points[point]?.policy == nil {
+                if control.isShown { output.messages.append(.unclaimed(point: point)) }
+                continue
+            }
             output.messages.append(.slot(report))
+            guard !control.isShown else { continue }
+            points[point]?.isShown = true
+            output.record(LedgerRecord(kind: Self.shownKind, key: point, body: JSONValue.object([]).bytes))
         }
         var effects: [DeskEffect] = []
         if !output.order.isEmpty || !output.leaves.isEmpty {
@@ -125,6 +139,21 @@ extension CommandDesk {
     }
 
     static var counterKind: String { "counter" }
+    static var shownKind: String { "shown" }
+    static var decidedKind: String { "decided" }
+
+    /// Clears what brokers have of a command that no longer waits for a person. It is remembered for a while: a broker that
+    /// is away, or a gateway that dies before it has said so, must not leave it there.
+    mutating func noteDecided(_ id: CommandID) {
+        output.messages.append(.decided(id))
+        guard !decided.contains(id) else { return }
+        decided.append(id)
+        let body = JSONValue.compact([("time", .stored(now.utc))])
+        output.record(LedgerRecord(kind: Self.decidedKind, key: id.description, body: body.bytes))
+        guard decided.count > site.limits.decided else { return }
+        let oldest = decided.removeFirst()
+        output.record(LedgerRecord(kind: Self.decidedKind, key: oldest.description, body: nil))
+    }
 
     mutating func recordRestoration(_ point: String) {
         let record =

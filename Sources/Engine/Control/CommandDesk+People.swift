@@ -89,10 +89,11 @@ extension CommandDesk {
     private mutating func remember(_ order: IncomingOrder) -> DeskRefusal? {
         guard let copy = order.copy else { return nil }
         guard followed.count < site.limits.orders else {
-            if case .lockout(_, isOn: true) = order.order { return nil }
+            if order.order.isStop { return nil }
             return DeskRefusal(code: .rateLimit, message: "more orders than can be remembered; later again")
         }
-        followed[copy.digest] = copy.expires
+        let left = max(.zero, copy.expires - now.utc) + site.settings.longestExpiry
+        followed[copy.digest] = Deadline(left, after: now)
         let body = JSONValue.compact([("expires", .stored(copy.expires))])
         output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: copy.digest), body: body.bytes))
         return nil
@@ -105,13 +106,19 @@ extension CommandDesk {
     private func objection(to order: IncomingOrder) -> DeskRefusal? {
         let name = order.sender.name
         guard order.sender.isProven else { return DeskRefusal(code: .badSignature, message: "an order must be signed") }
+        if let gateway = order.gateway, gateway != site.gateway {
+            return DeskRefusal(code: .unknownPoint, message: "the order is for \(gateway), this is \(site.gateway)")
+        }
+        guard order.gateway != nil || order.copy == nil || order.order.isStop else {
+            return DeskRefusal(code: .badFormat, message: "an order that can be copied must name its gateway")
+        }
         if case .lockout(let scope, _) = order.order, !isKnown(scope) {
             return DeskRefusal(code: .unknownPoint, message: "there is nothing here that \(scope.name) names")
         }
         if order.sender == .lockoutFile { return objectionToLockoutFile(order.order) }
         guard let by = site.issuers[name], by.category.isPerson else {
             // Anybody who can prove a name may stop, nobody but a person may let go.
-            if case .lockout(_, isOn: true) = order.order, site.issuers[name] != nil { return nil }
+            if order.order.isStop, site.issuers[name] != nil { return nil }
             return DeskRefusal(code: .notAuthorised, message: "\(name) is not a person that the site file names")
         }
         guard case .lane(let issuer, let point, let lane) = order.order else { return nil }

@@ -5,7 +5,7 @@ extension CommandDesk {
     /// Kinds of the records that a desk is made of.
     package static let recordKinds = [
         ActiveCommand.recordKind, FinishedCommand.recordKind, Restoration.recordKind, OutcomePlan.recordKind,
-        budgetKind, laneKind, lockoutKind, overrideKind, counterKind, orderKind,
+        budgetKind, laneKind, lockoutKind, overrideKind, counterKind, orderKind, shownKind, decidedKind,
     ]
 
     /// A desk as the ledger last saw it. ``start(at:)`` comes next, before any event.
@@ -20,6 +20,14 @@ extension CommandDesk {
         }
         for issuer in site.settings.issuers { heard[issuer.name] = now.uptime }
         occupySlots()
+        decided = Self.decidedIDs(records)
+    }
+
+    private static func decidedIDs(_ records: [LedgerRecord]) -> [CommandID] {
+        records.filter { $0.kind == decidedKind }.compactMap { record -> (id: CommandID, time: UnixTime)? in
+            guard let id = CommandID(record.key), let body = try? JSONValue(body: record) else { return nil }
+            return (id, body.time("time") ?? UnixTime(microseconds: 0))
+        }.sorted { ($0.time, $0.id) < ($1.time, $1.id) }.map(\.id)
     }
 
     private mutating func restore(_ kind: String, _ key: String, _ body: JSONValue) throws(RecordError) {
@@ -29,7 +37,7 @@ extension CommandDesk {
             commands[command.id] = command
         case FinishedCommand.recordKind:
             let done = try FinishedCommand(key: key, record: body, at: now, remember: site.settings.longestExpiry)
-            finished[done.id] = done
+            finished.insert(done)
         case Restoration.recordKind:
             points[key, default: PointControl()].restoration = try Restoration(record: body, at: now)
         case OutcomePlan.recordKind:
@@ -54,11 +62,16 @@ extension CommandDesk {
                     scope: scope, by: try body.requiredText("by"), reason: body["reason"]?.text,
                     since: try body.requiredTime("since")))
         case Self.overrideKind:
-            guard let value = body["value"]?.pointValue else { throw RecordError("value") }
+            guard let value = body.storedValue("value") else { throw RecordError("value") }
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
         case Self.orderKind:
-            followed[try JSONValue.string(key).hexBytes("key")] = try body.requiredTime("expires")
+            let longest = site.settings.longestExpiry
+            var forget = Deadline(stored: try body.requiredTime("expires") + longest, at: now)
+            forget.uptime = max(forget.uptime, now.uptime + longest)
+            followed[try JSONValue.string(key).hexBytes("key")] = forget
+        case Self.shownKind: points[key, default: PointControl()].isShown = true
+        case Self.decidedKind: break
         case Self.counterKind: seq = try body.requiredCount("seq")
         default: throw RecordError("kind")
         }
@@ -81,9 +94,9 @@ extension CommandDesk {
         }
     }
 
-    /// Goes on with the readings of a desk that was dropped.
-    mutating func adopt(_ table: ReadingTable?) {
-        if let table { readings = table }
+    /// Goes on with the readings that another desk had of the points that this one watches.
+    package mutating func adopt(_ table: ReadingTable?) {
+        if let table { readings.adopt(table) }
     }
 
     /// The crash rule: what was being written is not known and will be read back, and every lease that is over goes back,
@@ -97,8 +110,10 @@ extension CommandDesk {
             move(command.id, .loseSight, note: "the gateway stopped while it was written")
         }
         leaf("started", [("commands", .integer(commands.count)), ("points", .integer(points.count))])
+        endUncovered()
         advance()
         output.touched.formUnion(points.keys)
+        output.messages += decided.map { .decided($0) }
         for entry in lockouts.entries { announce(entry.scope) }
         for command in active where command.state == .held { announceHold(command.id) }
         for point in points.keys.sorted() { settle(point) }

@@ -111,12 +111,15 @@ extension CommandDesk {
             buckets[key] ?? TokenBucket(rate: limits.requestRate, burst: limits.requestBurst, at: now.uptime)
         let hasToken = bucket.take(at: now.uptime)
         buckets[key] = bucket
-        guard hasToken, commands.count < limits.inWork, finished.count < limits.remembered else { return false }
-        let own = commands.values.count { $0.issuer == name }
-        guard own < limits.inWorkPerIssuer else { return false }
-        // Looked at closely only when it may matter.
-        guard finished.count >= limits.rememberedPerIssuer else { return true }
-        return finished.values.count { $0.issuer == name } < limits.rememberedPerIssuer
+        guard hasToken else { return false }
+        let issuers = site.issuers.count
+        var working: [String: Int] = [:]
+        for command in commands.values { working[command.issuer, default: 0] += 1 }
+        return FairShare.hasRoom(
+            for: name, counts: working, limit: limits.inWork, most: limits.inWorkPerIssuer, issuers: issuers)
+            && FairShare.hasRoom(
+                for: name, counts: finished.counts, limit: limits.remembered, most: limits.rememberedPerIssuer,
+                issuers: issuers)
     }
 
     // MARK: - Judging
@@ -158,7 +161,8 @@ extension CommandDesk {
             settings: site.settings, point: site.points[command.point],
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
-            isRestoring: control.restoration != nil, isReady: isReady, isStopping: isStopping, isApproved: isApproved)
+            isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
+            isApproved: isApproved)
     }
 
     private mutating func receive(_ request: IncomingRequest) {
@@ -200,7 +204,7 @@ extension CommandDesk {
         guard let command = commands[id] else { return }
         if command.state == .received { replaceEarlier(than: command) }
         heard[command.issuer] = now.uptime
-        if command.hold != nil { output.messages.append(.decided(id)) }
+        if command.hold != nil { noteDecided(id) }
         move(id, .approve, actor: actor, guards: guards)
         switch command.command.action {
         case .set: points[command.point, default: PointControl()].waiting.append(id)

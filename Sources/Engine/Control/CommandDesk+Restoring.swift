@@ -11,7 +11,7 @@ extension CommandDesk {
             return move(id, .finishRevert, note: "somebody else holds the point")
         }
         let hasLower = !control(command.point).slots.isEmpty
-        let stays = command.home == nil && !hasLower
+        let stays = command.home == nil && (isUnrecorded || !hasLower)
         if command.state == .verified, release != nil || stays {
             move(id, .release, note: stays ? "\(cause); the value stays" : cause)
             guard !stays else { return }
@@ -52,7 +52,7 @@ extension CommandDesk {
     /// Makes the next attempt; false when the point is left alone for now.
     mutating func restore(_ point: String) -> Bool {
         guard var restoration = points[point]?.restoration else { return true }
-        if restoration.isUnknown, let value = restoration.value {
+        if restoration.isUnknown, let value = restoration.value, site.points[point] != nil {
             points[point]?.busy = restoration.tag
             output.actions.append(.readBack(SetpointWrite(tag: restoration.tag, point: point, value: value)))
             return true
@@ -62,10 +62,15 @@ extension CommandDesk {
             return true
         }
         restoration = points[point]?.restoration ?? restoration
-        guard site.points[point]?.point.write != nil, !site.settings.isReadOnly, destination.value != .null else {
+        guard let known = site.points[point] else {
+            orphan(point)
+            return false
+        }
+        guard known.point.write != nil, !site.settings.isReadOnly, destination.value != .null else {
             giveUp(point, note: "the point can no longer be written")
             return false
         }
+        restoration.isOrphaned = false
         restoration.tag.number += 1
         restoration.value = destination.value
         restoration.resumes = destination.resumes
@@ -89,14 +94,18 @@ extension CommandDesk {
     /// has it.
     private mutating func destination(of point: String) -> (value: PointValue, resumes: CommandID?)? {
         let home = points[point]?.restoration?.home ?? .null
-        guard !isStopping, lockouts.covering(point) == nil else { return (home, nil) }
+        guard !isEnding(point), lockouts.covering(point) == nil else { return (home, nil) }
         for (_, occupant) in control(point).slots.occupied {
             guard let id = occupant.command, let command = commands[id] else { return nil }
-            if case .refuse(let code) = Guards.verdicts(context(command, stage: .resumption)).worst {
+            // Without a ledger nothing comes back that is not in effect.
+            let isLate = isUnrecorded && command.state == .preempted
+            let verdict = Guards.verdicts(context(command, stage: .resumption)).worst
+            if isLate || verdict != .pass {
+                let code: RefusalCode? = if case .refuse(let code) = verdict { code } else { nil }
                 points[point]?.slots.empty(id)
                 points[point]?.restoration?.commands.append(id)
                 if command.home != nil { points[point]?.restoration?.home = command.home ?? home }
-                move(id, .revert, code: code, note: "may not come back")
+                move(id, .revert, code: code, note: isLate ? "not without a ledger" : "may not come back")
                 continue
             }
             return (occupant.value, command.state == .preempted ? id : nil)
@@ -156,7 +165,7 @@ extension CommandDesk {
     /// Whether `value` is still what the point should be.
     private func isDestination(_ point: String, _ value: PointValue) -> Bool {
         guard let home = points[point]?.restoration?.home else { return true }
-        let holder = isStopping || lockouts.covering(point) != nil ? nil : control(point).slots.highest?.occupant
+        let holder = isEnding(point) || lockouts.covering(point) != nil ? nil : control(point).slots.highest?.occupant
         return value == (holder?.value ?? home)
     }
 
@@ -180,9 +189,28 @@ extension CommandDesk {
         restoration.commands = []
         restoration.attempts = 0
         restoration.isAlarm = true
+        restoration.trouble = note
         restoration.next = Deadline(site.limits.alarmRetry, after: now)
         points[point]?.restoration = restoration
         recordRestoration(point)
+    }
+
+    /// The site file no longer has the point: nobody can take it back from here. Recorded once, told at each start.
+    private mutating func orphan(_ point: String) {
+        guard var restoration = points[point]?.restoration else { return }
+        guard !restoration.isOrphaned || !restoration.isAlarm else {
+            points[point]?.restoration?.next = Deadline(.seconds(86_400), after: now)
+            return
+        }
+        restoration.isOrphaned = true
+        points[point]?.restoration = restoration
+        leaf(
+            "orphaned",
+            [
+                ("point", .string(point)), ("id", .string(restoration.tag.command.description)),
+                ("value", JSONValue(restoration.home)), ("cause", .string(restoration.cause)),
+            ])
+        giveUp(point, note: "the site file no longer has the point")
     }
 
     /// The point is where it should be, or in somebody's hands.

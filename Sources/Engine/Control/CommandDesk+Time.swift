@@ -44,8 +44,9 @@ extension CommandDesk {
             case .verified, .preempted: supervise(command)
             case .indeterminate where command.until?.isDue(at: now) ?? false:
                 undo(command.id, cause: "the lease ended before it was known what the device did")
-            case .indeterminate where isStopping && command.until != nil && control(command.point).busy == nil:
-                undo(command.id, cause: "the gateway stops before it is known what the device did")
+            case .indeterminate
+            where isEnding(command.point) && command.until != nil && control(command.point).busy == nil:
+                undo(command.id, cause: "\(endCause) before it is known what the device did")
             default: break
             }
         }
@@ -116,27 +117,56 @@ extension CommandDesk {
     /// Leases go back before the gateway stops; nothing new is taken.
     mutating func stop() {
         isStopping = true
-        for command in active {
+        for command in active { end(command) }
+    }
+
+    /// Leases of some points go back before these are out of the desk's hands.
+    mutating func withdraw(_ points: Set<String>) {
+        withdrawn.formUnion(points)
+        for command in active where points.contains(command.point) { end(command) }
+    }
+
+    var endCause: String { isStopping ? "the gateway stops" : "the site file takes the point away" }
+
+    private mutating func end(_ command: ActiveCommand) {
+        switch command.state {
+        case .held: move(command.id, .cancel, note: endCause)
+        case .approved: move(command.id, .reject, code: .notReady, note: endCause)
+        case .verified where command.until != nil, .preempted where command.until != nil:
+            takeBack(command.id, cause: endCause)
+        default: break
+        }
+    }
+
+    /// What a site file no longer lets anybody command is let go at a start: what is leased goes back, what a person set
+    /// without an end stays as it is.
+    mutating func endUncovered() {
+        for command in active where site.points[command.point]?.policy == nil {
+            let cause = "no policy covers the point any more"
             switch command.state {
-            case .held: move(command.id, .cancel, note: "the gateway stops")
-            case .approved: move(command.id, .reject, code: .notReady, note: "the gateway stops")
-            case .verified where command.until != nil, .preempted where command.until != nil:
-                takeBack(command.id, cause: "the gateway stops")
+            case .held: move(command.id, .cancel, code: .notWritable, note: cause)
+            case .approved: move(command.id, .reject, code: .notWritable, note: cause)
+            case .verified where command.until == nil:
+                points[command.point]?.slots.empty(command.id)
+                move(command.id, .release, note: "\(cause); the value stays")
+            case .verified, .preempted: takeBack(command.id, cause: cause)
+            case .indeterminate where command.until == nil:
+                move(command.id, .override, note: "\(cause); the value stays")
+            case .indeterminate: undo(command.id, cause: cause)
             default: break
             }
         }
+        for point in points.keys where site.points[point]?.policy == nil { clearOverride(point) }
     }
 
     /// Ids that nobody can use again are no longer remembered.
     private mutating func forget() {
         guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
         lastPrune = now.uptime
-        for (id, done) in finished where done.forget.utc <= now.utc && done.forget.uptime <= now.uptime {
-            finished[id] = nil
+        for id in finished.forget(at: now) {
             output.record(LedgerRecord(kind: FinishedCommand.recordKind, key: id.description, body: nil))
         }
-        // A clock that was ahead for a while must not make them usable again: some time more than they could be sent.
-        for (digest, expires) in followed where expires + site.settings.longestExpiry <= now.utc {
+        for (digest, forget) in followed where forget.isOver(at: now) {
             followed[digest] = nil
             output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: digest), body: nil))
         }
@@ -165,7 +195,7 @@ extension CommandDesk {
         move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
         points[sample.point]?.slots.take(
             .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))
-        let body = JSONValue.compact([("value", JSONValue(sample.value)), ("since", .stored(now.utc))])
+        let body = JSONValue.compact([("value", .stored(sample.value)), ("since", .stored(now.utc))])
         output.record(LedgerRecord(kind: Self.overrideKind, key: sample.point, body: body.bytes))
     }
 }

@@ -5,13 +5,13 @@ extension CommandDesk {
     /// Starts the next thing that is to be done at a point, if nothing is out: persons first, then the way back, then machines.
     mutating func settle(_ point: String) {
         while let control = points[point], control.busy == nil {
-            if let id = control.waiting.first(where: { isPersons($0) }) {
+            if !isUnrecorded, let id = control.waiting.first(where: { isPersons($0) }) {
                 execute(id)
             } else if let restoration = control.restoration, restoration.next.isDue(at: now) {
                 guard restore(point) else { return }
             } else if let id = dueReadBack(point) {
                 readBack(id)
-            } else if control.restoration == nil, !isUnresolved(point), let id = control.waiting.first {
+            } else if !isUnrecorded, control.restoration == nil, !isUnresolved(point), let id = control.waiting.first {
                 execute(id)
             } else {
                 return
@@ -120,8 +120,9 @@ extension CommandDesk {
     /// The value is in the device: the command takes its slot, and whoever had the point gives way.
     private mutating func tookEffect(_ id: CommandID) {
         guard var command = commands[id], let value = command.command.value else { return }
-        move(id, .verify)
         let until = command.until ?? lease(of: command)
+        commands[id]?.until = until
+        move(id, .verify)
         command.state = .verified
         command.until = until
         command.verified = now.utc
@@ -135,8 +136,8 @@ extension CommandDesk {
         noteConfounder(command)
         if let lockout = lockouts.covering(command.point) {
             takeBack(id, cause: "lockout \(lockout.scope.name)")
-        } else if isStopping, until != nil {
-            takeBack(id, cause: "the gateway stops")
+        } else if isEnding(command.point), until != nil {
+            takeBack(id, cause: endCause)
         }
     }
 

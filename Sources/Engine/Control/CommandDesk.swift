@@ -17,18 +17,20 @@ package struct CommandDesk: Sendable {
         var restoration: Restoration?
         var budget = WriteBudget()
         var lastReport: SlotReport?
+        /// Whether brokers have a retained document about it.
+        var isShown = false
     }
 
     package let site: ControlSite
     var now: Moment
     var commands: [CommandID: ActiveCommand] = [:]
     var points: [String: PointControl] = [:]
-    var finished: [CommandID: FinishedCommand] = [:]
+    var finished = FinishedBook()
     var lanes = LaneBook()
     var lockouts = Lockouts()
-    /// Orders that were followed, by digest, until nobody can send them again.
-    var followed: [[UInt8]: UnixTime] = [:]
-    var readings: ReadingTable
+    /// Orders that were followed, by digest, until nobody can send them again. By both clocks, see ``FinishedCommand/forget``.
+    var followed: [[UInt8]: Deadline] = [:]
+    package internal(set) var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
     /// Uptime of the last sign of life of each issuer.
     var heard: [String: Duration] = [:]
@@ -42,6 +44,12 @@ package struct CommandDesk: Sendable {
     /// Number of the last event.
     var seq: UInt64 = 0
     var isStopping = false
+    /// Nothing can be recorded: nothing begins, and what was granted ends at the fallback that its entry names.
+    var isUnrecorded = false
+    /// Points that are about to be taken out of the desk's hands.
+    var withdrawn: Set<String> = []
+    /// Commands that waited for a person and no longer do, oldest first: brokers that were away must be told.
+    var decided: [CommandID] = []
     package internal(set) var figures = DeskFigures()
     var output = DeskOutput()
 
@@ -72,18 +80,24 @@ package struct CommandDesk: Sendable {
         case .outcome(let outcome): take(outcome)
         case .tick: break
         case .stop: stop()
+        case .withdraw(let points): withdraw(points)
         }
         for point in points.keys.sorted() { settle(point) }
         return takeEffects()
     }
 
-    /// Whether nothing is out, nothing is on its way back and nothing leased is in doubt: the gateway may stop.
-    package var isQuiet: Bool {
-        !commands.values.contains { $0.state == .indeterminate && $0.until != nil }
-            && points.values.allSatisfy { control in
-                control.busy == nil && (control.restoration == nil || control.restoration?.isAlarm == true)
+    /// Whether of `some` points, or of all, nothing is out, nothing is on its way back and nothing leased is in doubt.
+    package func isQuiet(_ some: Set<String>? = nil) -> Bool {
+        func counts(_ point: String) -> Bool { some?.contains(point) ?? true }
+        return !commands.values.contains { $0.state == .indeterminate && $0.until != nil && counts($0.point) }
+            && points.allSatisfy { point, control in
+                !counts(point)
+                    || control.busy == nil && (control.restoration == nil || control.restoration?.isAlarm == true)
             }
     }
+
+    /// Whether nothing more is taken for a point: what is leased there goes back.
+    func isEnding(_ point: String) -> Bool { isStopping || withdrawn.contains(point) }
 
     /// Commands that are not finished.
     package var active: [ActiveCommand] {
@@ -100,6 +114,16 @@ package struct CommandDesk: Sendable {
     }
 
     package var lockoutEntries: [Lockouts.Entry] { lockouts.entries }
+
+    /// Points that are not where they should be, and that nobody can take there now.
+    package var alarms: [CommandAlarm] {
+        points.sorted { $0.key < $1.key }.compactMap { point, control in
+            guard let restoration = control.restoration, restoration.isAlarm else { return nil }
+            return CommandAlarm(
+                point: point, fallback: restoration.home, reason: restoration.trouble ?? restoration.cause,
+                isOrphaned: restoration.isOrphaned)
+        }
+    }
 
     var isReady: Bool { readyUntil.map { $0 > now.utc } ?? false }
 

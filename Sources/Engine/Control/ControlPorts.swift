@@ -14,6 +14,8 @@ package protocol ControlUplink: Sendable {
     func acknowledge(_ token: DeliveryToken) async
     /// What became of a decision or an order; nil: done.
     func answer(_ token: DeliveryToken, refusal: DeskRefusal?) async
+    /// A fallback is about to be written without an entry: whatever keeps a trace of that must do so now.
+    func willWriteUnrecorded(_ write: SetpointWrite) async
 }
 
 /// Gathers the readings that an outcome needs, and builds it. Nil when they cannot be had now: it is asked again.

@@ -1,8 +1,9 @@
 package import Model
 
 /// Runs what the ``CommandDesk`` decides, in order: the ledger's commit before anything else. While the ledger cannot be
-/// written nothing is: requests are refused with `audit_unavailable`, and the desk is made anew from the records once the
-/// ledger is back, by the rule that holds after a crash.
+/// written requests are refused with `audit_unavailable`; what was granted before still ends, at the fallback that its entry
+/// names (docs/decisions/0012). Once the ledger is back that is recorded, and the desk is made anew from the records, by
+/// the rule that holds after a crash.
 package actor ControlRoom {
     /// Events that wait. Beyond, new requests are refused with `rate_limit`; what a device said is always taken.
     package static let inboxLimit = 1000
@@ -24,9 +25,15 @@ package actor ControlRoom {
     private let outcomes: any OutcomeSource
     private let clock: any Timekeeper
 
-    /// Nil while the ledger is away.
+    /// Nil while the ledger is away, and never was there.
     private var desk: CommandDesk?
-    /// Why there is no desk.
+    /// The desk as of the last commit.
+    private var committed: CommandDesk?
+    /// The desk as the first records tell it, until it has been started.
+    private var begun: CommandDesk?
+    /// Nil while the ledger takes what it is given.
+    private var backlog: Backlog?
+    /// Why nothing is taken.
     package private(set) var fault: LedgerError?
     private var inbox: [DeskEvent] = []
     private var carried: [DeskEvent] = []
@@ -67,23 +74,45 @@ package actor ControlRoom {
 
     /// What the guards would say, without a record and without a write.
     package func rehearse(_ request: IncomingRequest) -> [GuardVerdict]? {
-        desk?.rehearse(request, at: moment)
+        backlog == nil ? desk?.rehearse(request, at: moment) : nil
     }
 
-    /// Commands that are not finished, who holds what, which lockouts are on, and counters; nil while the ledger is away.
+    /// The newest readings, for the room that goes on after this one.
+    package var readings: ReadingTable? { desk?.readings ?? lastReadings }
+
+    /// Begins with what another room read, before ``run()``.
+    package func adopt(_ readings: ReadingTable) {
+        lastReadings = readings
+    }
+
+    package var alarms: [CommandAlarm] { desk?.alarms ?? [] }
+
+    /// Entries that wait for the ledger.
+    package var unrecordedCount: Int { backlog?.leafCount ?? 0 }
+
+    /// Whether what is not recorded anywhere would be forgotten without this room.
+    package var isIndispensable: Bool {
+        guard let backlog else { return false }
+        return backlog.leafCount > 0 || (desk?.isInCharge ?? false)
+    }
+
+    /// Commands that are not finished, who holds what, which lockouts are on, and counters; nil where the ledger was away from
+    /// the start.
     package var view:
         (commands: [ActiveCommand], slots: [SlotReport], lockouts: [Lockouts.Entry], figures: DeskFigures)?
     {
         desk.map { ($0.active, $0.slotReports, $0.lockoutEntries, $0.figures) }
     }
 
-    /// Takes back what is leased, before the gateway stops. True when every point is back or flagged within `limit`;
-    /// ``run()`` must go on until then.
-    package func drain(within limit: Duration) async -> Bool {
+    /// Takes back what is leased, of all points before the gateway stops, or of some before they are out of our hands. True
+    /// when every point is back or flagged within `limit`; ``run()`` must go on until then.
+    package func drain(_ points: Set<String>? = nil, within limit: Duration) async -> Bool {
         let end = clock.uptime + limit
-        submit(.stop)
+        submit(points.map { .withdraw($0) } ?? .stop)
         while clock.uptime < end {
-            if inbox.isEmpty, let desk, desk.isStopping, desk.isQuiet { return true }
+            if inbox.isEmpty, let desk, desk.isQuiet(points), points.map(desk.withdrawn.isSuperset) ?? desk.isStopping {
+                return true
+            }
             do { try await clock.sleep(until: clock.uptime + .milliseconds(20)) } catch { return false }
         }
         return false
@@ -119,8 +148,10 @@ package actor ControlRoom {
     }
 
     private func process(_ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
+        if backlog != nil { await recordBacklog(&group) }
         if desk == nil { await open(&group) }
         guard desk != nil else { return await refuse(batch) }
+        guard backlog == nil else { return await processUnrecorded(batch, &group) }
         var effects: [DeskEffect] = []
         let now = moment
         for event in batch { effects += desk?.handle(event, at: now) ?? [] }
@@ -136,28 +167,27 @@ package actor ControlRoom {
             for kind in CommandDesk.recordKinds { records += try await ledger.records(kind) }
             var made = try CommandDesk(site: site, records: records, at: moment)
             made.adopt(lastReadings)
+            let recorded = made.keepsake
             let effects = made.start(at: moment)
             desk = made
+            if committed == nil { begun = recorded }
             fault = nil
             inbox.insert(contentsOf: carried, at: 0)
             carried = []
             await run(effects, [], &group)
         } catch {
             desk = nil
-            fault = error
+            await suspend(error, [], &group)
         }
+        begun = nil
     }
 
     private func run(_ effects: [DeskEffect], _ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
         do {
             if let (records, leaves) = Self.commit(of: effects) { _ = try await ledger.commit(records, leaves: leaves) }
+            if !effects.isEmpty { committed = desk?.keepsake }
         } catch {
-            // What is in memory is ahead of what is recorded: it never happened.
-            lastReadings = desk?.readings
-            desk = nil
-            fault = error
-            lastAttempt = clock.uptime
-            return await refuse(batch)
+            return await suspend(error, batch, &group)
         }
         for effect in effects { await run(effect, &group) }
     }
@@ -204,6 +234,68 @@ package actor ControlRoom {
 
     // MARK: - Without a ledger
 
+    /// What is in memory is ahead of what is recorded: it never happened. What was recorded goes on ending.
+    private func suspend(_ error: LedgerError, _ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
+        fault = error
+        lastAttempt = clock.uptime
+        lastReadings = desk?.readings ?? lastReadings
+        guard let recorded = committed ?? begun else {
+            desk = nil
+            return await refuse(batch)
+        }
+        var kept = recorded.withoutLedger(after: desk ?? recorded)
+        kept.adopt(lastReadings)
+        backlog = Backlog(since: clock.utc)
+        // A disk that can be read but not written: the crash rule holds all the same.
+        let effects = committed == nil ? kept.start(at: moment) : []
+        desk = kept
+        committed = recorded
+        await runUnrecorded(effects, &group)
+        await processUnrecorded(batch, &group)
+    }
+
+    private func processUnrecorded(_ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
+        var effects: [DeskEffect] = []
+        var refused: [DeskEvent] = []
+        let now = moment
+        for event in batch {
+            guard backlog?.admits(event) ?? false else {
+                refused.append(event)
+                continue
+            }
+            if backlog?.isFull == false { effects += desk?.handle(event, at: now) ?? [] }
+        }
+        await refuse(refused)
+        await runUnrecorded(effects, &group)
+    }
+
+    private func runUnrecorded(_ effects: [DeskEffect], _ group: inout DiscardingTaskGroup) async {
+        guard var backlog else { return }
+        let possible = backlog.keep(effects)
+        self.backlog = backlog
+        for effect in possible {
+            if case .write(let write) = effect { await uplink.willWriteUnrecorded(write) }
+            await run(effect, &group)
+        }
+    }
+
+    /// Records what happened without the ledger, then goes on as after a crash.
+    private func recordBacklog(_ group: inout DiscardingTaskGroup) async {
+        guard let backlog, lastAttempt.map({ clock.uptime - $0 >= Self.retryEvery }) ?? true else { return }
+        lastAttempt = clock.uptime
+        let (records, leaves) = backlog.commit(gateway: site.gateway, at: clock.utc)
+        do { _ = try await ledger.commit(records, leaves: leaves) } catch {
+            fault = error
+            return
+        }
+        self.backlog = nil
+        committed = desk?.keepsake
+        lastReadings = desk?.readings
+        lastAttempt = nil
+        for effect in backlog.belated { await run(effect, &group) }
+        await open(&group)
+    }
+
     /// Everything is refused, and nothing is forgotten that stops something.
     private func refuse(_ batch: [DeskEvent]) async {
         let refusal = DeskRefusal(
@@ -222,13 +314,13 @@ package actor ControlRoom {
                 await uplink.answer(decision.token, refusal: refusal)
                 await uplink.acknowledge(decision.token)
             case .order(let order):
-                if case .lockout(_, isOn: true) = order.order, carried.count < Self.carriedLimit {
+                if order.order.isStop, desk == nil, carried.count < Self.carriedLimit {
                     carried.append(event)
                 } else {
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
-            case .stop, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
+            case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
             case .heartbeat, .readings, .wrote, .readBack, .outcome, .tick: continue
             }
         }
@@ -239,7 +331,7 @@ extension DeskEvent {
     /// Whether it must be taken even when the inbox is full: there is a bounded number of these.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .order, .outcome, .tick, .stop, .broker, .readiness: true
+        case .wrote, .readBack, .order, .outcome, .tick, .stop, .withdraw, .broker, .readiness: true
         case .request, .junk, .decision, .heartbeat, .readings: false
         }
     }

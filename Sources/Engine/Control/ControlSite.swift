@@ -20,18 +20,25 @@ package struct ControlledPoint: Hashable, Sendable {
     /// Whether two values are the same as far as the device can tell them apart.
     package func agree(_ left: PointValue, _ right: PointValue) -> Bool {
         guard let first = left.number, let second = right.number else { return left == right }
-        let rawStep = point.encoding.type.isFloat ? 0 : abs(point.encoding.scale.double)
-        let tolerance = max(point.write?.readbackTolerance ?? 0, rawStep / 2, max(abs(first), abs(second)) * 1e-6)
+        let declared = point.write?.readbackTolerance ?? 0
+        let largest = max(abs(first), abs(second))
+        if point.encoding.type.isFloat { return abs(first - second) <= max(declared, largest * 1e-6) }
+        let rawStep = abs(point.encoding.scale.double)
+        // A double holds 53 bits, four registers 64.
+        if max(declared, rawStep / 2) < 1, left.isInteger, right.isInteger { return left == right }
+        let tolerance = max(declared, rawStep / 2, largest * 1e-12)
         return abs(first - second) <= tolerance
     }
 }
 
 /// Names of bounds that keep the memory of the desk bounded.
 package struct DeskLimits: Hashable, Sendable {
-    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`.
+    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`. Half of the whole is kept
+    /// for all issuers in equal parts, see ``FairShare``.
     package var inWork = 256
     package var inWorkPerIssuer = 64
-    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`.
+    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`. Half of
+    /// the whole is kept for all issuers in equal parts.
     package var remembered = 20_000
     package var rememberedPerIssuer = 4000
     /// Requests of one issuer: a second, and at once. Beyond: refused with `rate_limit`, counted, not recorded.
@@ -44,6 +51,9 @@ package struct DeskLimits: Hashable, Sendable {
     package var outcomes = 256
     /// Orders that are remembered until they expire. Beyond: only what stops something is followed.
     package var orders = 1000
+    /// Commands that waited for a person, and whose retained message is cleared again at each start. Beyond: the oldest is
+    /// taken for cleared.
+    package var decided = 256
     /// Attempts to revert before it is an alarm; after that one each ``alarmRetry``.
     package var revertAttempts: UInt32 = 5
     package var alarmRetry: Duration = .seconds(60)

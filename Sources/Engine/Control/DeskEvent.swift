@@ -98,6 +98,11 @@ package struct IncomingOrder: Hashable, Sendable {
     package enum Order: Hashable, Sendable {
         case lockout(LockoutScope, isOn: Bool)
         case lane(issuer: String, point: String, Lane)
+
+        /// Whether it stops something: that is never refused for what a message leaves out.
+        package var isStop: Bool {
+            if case .lockout(_, isOn: true) = self { true } else { false }
+        }
     }
 
     /// What makes a signed message this one and no other, and until when it could be sent again by whoever copied it.
@@ -112,6 +117,8 @@ package struct IncomingOrder: Hashable, Sendable {
     }
 
     package var order: Order
+    /// Id of the gateway that it is for; nil where it does not say.
+    package var gateway: String?
     package var reason: String?
     package var sender: Sender
     /// Nil for an order that nobody can copy.
@@ -119,9 +126,11 @@ package struct IncomingOrder: Hashable, Sendable {
     package var token: DeliveryToken
 
     package init(
-        _ order: Order, reason: String? = nil, sender: Sender, copy: Copy? = nil, token: DeliveryToken = 0
+        _ order: Order, gateway: String? = nil, reason: String? = nil, sender: Sender, copy: Copy? = nil,
+        token: DeliveryToken = 0
     ) {
         self.order = order
+        self.gateway = gateway
         self.reason = reason
         self.sender = sender
         self.copy = copy
@@ -174,6 +183,8 @@ package enum DeskEvent: Sendable {
     case tick
     /// The gateway is about to stop: what is leased goes back first.
     case stop
+    /// These points are about to be taken out of the desk's hands: what is leased goes back first, nothing new is taken.
+    case withdraw(Set<String>)
 }
 
 /// What the desk wants done. In the order given; nothing after a ``commit(_:leaves:)`` may happen unless it succeeded.

@@ -9,6 +9,8 @@ package enum DeskMessage: Hashable, Sendable {
     case decided(CommandID)
     /// Retained.
     case slot(SlotReport)
+    /// Clears the retained message of a point that nobody can command any more.
+    case unclaimed(point: String)
     case outcome(Outcome)
 }
 
@@ -104,6 +106,9 @@ package struct SlotReport: Hashable, Sendable {
     package var restoring: PointValue?
     /// The point could not be taken back: an alarm until it is fixed.
     package var isAlarm: Bool
+
+    /// Whether nobody holds the point, and it is where it should be.
+    var isEmpty: Bool { entries.isEmpty && lockout == nil && restoring == nil && !isAlarm }
 
     package var document: JSONValue {
         .compact([

@@ -19,7 +19,7 @@ package struct FinishedCommand: Hashable, Sendable {
     package var record: LedgerRecord {
         let document = JSONValue.compact([
             ("issuer", .string(issuer)), ("digest", .hex(digest)), ("point", .string(point)),
-            ("state", .string(state.rawValue)), ("code", .optional(code?.rawValue)), ("readback", .value(readback)),
+            ("state", .string(state.rawValue)), ("code", .optional(code?.rawValue)), ("readback", .stored(readback)),
             ("forget", .stored(forget.utc)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
@@ -49,7 +49,7 @@ package struct FinishedCommand: Hashable, Sendable {
         self.init(
             id: id, issuer: try record.requiredText("issuer"), digest: try record.requiredHex("digest"),
             point: try record.requiredText("point"), state: state,
-            code: record["code"]?.text.flatMap(RefusalCode.init(rawValue:)), readback: record["readback"]?.pointValue,
+            code: record["code"]?.text.flatMap(RefusalCode.init(rawValue:)), readback: record.storedValue("readback"),
             forget: Deadline(stored: try record.requiredTime("forget"), at: now))
         forget.uptime = max(forget.uptime, now.uptime + remember)
     }

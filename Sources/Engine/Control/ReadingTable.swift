@@ -45,6 +45,21 @@ package struct ReadingTable: Sendable {
         withHistory = site.evidencePoints
     }
 
+    /// Takes over what another table has of the watched points. How long a reading counts is decided by this table.
+    mutating func adopt(_ other: ReadingTable) {
+        for (point, entry) in other.entries where staleAfter[point] != nil {
+            entries[point] = entry
+            if !withHistory.contains(point) { entries[point]?.history = [] }
+        }
+    }
+
+    /// Without the readings of all points but these.
+    package func only(_ points: Set<String>) -> ReadingTable {
+        var table = self
+        table.entries = entries.filter { points.contains($0.key) }
+        return table
+    }
+
     /// Takes a reading of a watched point; others are of no use here and are dropped.
     package mutating func update(_ sample: ReadingSample, at now: Moment) {
         guard staleAfter[sample.point] != nil else { return }

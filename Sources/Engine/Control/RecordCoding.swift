@@ -13,6 +13,25 @@ extension JSONValue {
     /// A moment to the microsecond, as records keep it; null for nil.
     static func stored(_ time: UnixTime?) -> JSONValue { time.map { .integer($0.microseconds) } ?? .null }
 
+    static func microseconds(_ duration: Duration?) -> JSONValue {
+        duration.map { .integer(Int64(($0.inSeconds * 1e6).rounded())) } ?? .null
+    }
+
+    func duration(_ key: String) -> Duration? {
+        self[key]?.integer.map { .microseconds($0) }
+    }
+
+    /// A value as records keep it: what JSON has no exact number for comes back as what it was.
+    static func stored(_ value: PointValue?) -> JSONValue {
+        if case .uint(let large)? = value { return .compact([("uint64", .string(large.description))]) }
+        return .value(value)
+    }
+
+    func storedValue(_ key: String) -> PointValue? {
+        guard let digits = self[key]?["uint64"]?.text else { return self[key]?.pointValue }
+        return UInt64(digits).map { PointValue(unsigned: $0) }
+    }
+
     static func texts(_ texts: [String]) -> JSONValue {
         texts.isEmpty ? .null : .array(texts.map { .string($0) })
     }

@@ -17,6 +17,10 @@ package struct Restoration: Hashable, Sendable {
     /// The last attempt was sent and nobody knows what the device did: look before the next one.
     package var isUnknown = false
     package var isAlarm = false
+    /// Why it is an alarm, in words.
+    package var trouble: String?
+    /// The site file no longer has the point, and the ledger says so.
+    package var isOrphaned = false
     /// The preempted command whose value is being written again, nil for the fallback.
     package var resumes: CommandID?
     /// What the last attempt wrote.
@@ -25,8 +29,10 @@ package struct Restoration: Hashable, Sendable {
     package func record(point: String) -> LedgerRecord {
         let document = JSONValue.compact([
             ("commands", .texts(commands.map(\.description))), ("tag", .string(tag.command.description)),
-            ("number", .integer(tag.number)), ("home", JSONValue(home)), ("cause", .string(cause)),
-            ("alarm", .bool(isAlarm)), ("resumes", .optional(resumes?.description)), ("value", .value(value)),
+            ("number", .integer(tag.number)), ("home", .stored(home)), ("cause", .string(cause)),
+            ("alarm", .bool(isAlarm)), ("trouble", .optional(trouble)),
+            ("orphaned", isOrphaned ? .bool(true) : .null), ("resumes", .optional(resumes?.description)),
+            ("value", .stored(value)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: point, body: document.bytes)
     }
@@ -43,14 +49,16 @@ package struct Restoration: Hashable, Sendable {
     init(record: JSONValue, at now: Moment) throws(RecordError) {
         guard let command = CommandID(try record.requiredText("tag")) else { throw RecordError("tag") }
         guard let number = UInt32(exactly: try record.requiredCount("number")) else { throw RecordError("number") }
-        guard let home = record["home"]?.pointValue else { throw RecordError("home") }
+        guard let home = record.storedValue("home") else { throw RecordError("home") }
         self.init(
             commands: record["commands"]?.elements.compactMap { $0.text.flatMap(CommandID.init) } ?? [],
             tag: WriteTag(command: command, number: number), home: home, cause: try record.requiredText("cause"),
             next: Deadline(.zero, after: now))
         isAlarm = record["alarm"]?.isTrue ?? false
+        trouble = record["trouble"]?.text
+        isOrphaned = record["orphaned"]?.isTrue ?? false
         resumes = record["resumes"]?.text.flatMap(CommandID.init)
-        value = record["value"]?.pointValue
+        value = record.storedValue("value")
         isUnknown = value != nil && number > 0
     }
 }

@@ -14,6 +14,8 @@ final class CommandCenter: Sendable {
     private let ledger: ReopeningLedger
     private let signer: NoteSigner
     private let lockoutPath: String
+    /// Whether anything can be commanded; without it what an earlier site file left open is ended, and nothing is taken.
+    private let isTaking: Bool
     private let clock: any Timekeeper
     private let logger: Logger
 
@@ -43,9 +45,10 @@ final class CommandCenter: Sendable {
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
             gateway: site.gateway.id, keys: keys, skew: site.commands.skew)
-        hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock)
-        let topics = CommandTopics(gateway: site.gateway.id)
-        connections = try site.publishers.map { try CommandConnection($0, subscriptions: topics.subscriptions) }
+        hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock, logger: logger)
+        isTaking = Self.isNeeded(by: site)
+        let subscriptions = isTaking ? CommandTopics(gateway: site.gateway.id).subscriptions : []
+        connections = try site.publishers.map { try CommandConnection($0, subscriptions: subscriptions) }
         room = ControlRoom(
             site: self.site, ledger: ledger, writer: BusWriter(assembly: assembly), uplink: hub,
             outcomes: JournalOutcomes(folder: folder, site: site), clock: clock)
@@ -78,6 +81,7 @@ final class CommandCenter: Sendable {
             group.addTask { await self.watchLockoutFile() }
             group.addTask { await self.signCheckpoints() }
             group.addTask { await self.watchFault() }
+            group.addTask { await self.watchAlarms() }
             for connection in connections {
                 group.addTask {
                     await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
@@ -89,12 +93,27 @@ final class CommandCenter: Sendable {
     }
 
     /// Takes back what is leased, and tells whether all of it is back; ``run()`` must go on until then.
-    func drain() async -> Bool {
-        await room.drain(within: Self.drainTime)
+    ///
+    /// - Parameter points: nil for all, before the gateway stops.
+    func drain(_ points: Set<String>? = nil) async -> Bool {
+        await room.drain(points, within: Self.drainTime)
+    }
+
+    var status: CommandsStatus {
+        get async {
+            let fault = await room.fault.map { "\($0)" }
+            let state: CommandsStatus.State = fault != nil ? .refused : isTaking ? .taken : .ending
+            return CommandsStatus(
+                state: state, fault: fault, unrecorded: await room.unrecordedCount, alarms: await room.alarms)
+        }
     }
 
     /// The last checkpoint, then goodbye.
     func close() async {
+        let lost = await room.unrecordedCount
+        if lost > 0 {
+            logger.error("audit entries are lost: the ledger did not come back", metadata: ["entries": "\(lost)"])
+        }
         if let note = try? await ledger.checkpoint(signedBy: signer) { await hub.publish(checkpoint: note.bytes) }
         for connection in connections { await connection.close() }
     }
@@ -113,14 +132,17 @@ final class CommandCenter: Sendable {
         let isThere = FileManager.default.fileExists(atPath: lockoutPath)
         let entry = await room.view?.lockouts.first { $0.scope == .site }
         let isOurs = entry?.by == Sender.lockoutFile.name
-        guard isThere ? entry == nil : isOurs else { return }
+        let isAway = await room.fault != nil
+        // Without a ledger a lockout is followed and confirmed later; nothing is let go.
+        guard isThere ? entry == nil : isOurs && !isAway else { return }
         let refusal = await hub.ask { token in
             .order(
                 IncomingOrder(
                     .lockout(.site, isOn: isThere), reason: "the file \(lockoutPath)", sender: .lockoutFile,
                     token: token))
         }
-        if let refusal {
+        let isFollowed = await room.view?.lockouts.contains { $0.scope == .site } ?? false
+        if let refusal, !(isThere && isFollowed) {
             logger.error(
                 "lockout file not obeyed", metadata: ["path": "\(lockoutPath)", "reason": "\(refusal.message)"])
         } else {
@@ -136,6 +158,29 @@ final class CommandCenter: Sendable {
                 await hub.publish(checkpoint: note.bytes)
             }
             do { try await clock.sleep(until: clock.uptime + Self.checkpointInterval) } catch { return }
+        }
+    }
+
+    /// Tells once of each point that could not be taken back, and once when it is.
+    private func watchAlarms() async {
+        var told: [CommandAlarm] = []
+        while !Task.isCancelled {
+            let alarms = await room.alarms
+            for alarm in alarms where !told.contains(alarm) {
+                logger.error(
+                    "a point is not at its fallback",
+                    metadata: [
+                        "point": "\(alarm.point)",
+                        "fallback": "\(String(decoding: JSONValue(alarm.fallback).bytes, as: UTF8.self))",
+                        "reason": "\(alarm.reason)",
+                        "advice": "\(alarm.advice)",
+                    ])
+            }
+            for alarm in told where !alarms.contains(where: { $0.point == alarm.point }) {
+                logger.notice("the point is no longer an alarm", metadata: ["point": "\(alarm.point)"])
+            }
+            told = alarms
+            do { try await clock.sleep(until: clock.uptime + .milliseconds(500)) } catch { return }
         }
     }
 

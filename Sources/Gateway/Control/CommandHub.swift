@@ -1,4 +1,5 @@
 import Engine
+import Logging
 import Model
 import Payloads
 
@@ -14,18 +15,24 @@ actor CommandHub: ControlUplink {
     private let topics: CommandTopics
     private let inbound: InboundCommands
     private let clock: any Timekeeper
+    private let logger: Logger
     private var room: ControlRoom?
     private var connections: [CommandConnection] = []
     private var connected: Set<String> = []
     private var deliveries: [DeliveryToken: Delivery] = [:]
     private var nextToken: DeliveryToken = 1
-    private var listeners: [CommandID: [AsyncStream<CommandEvent>.Continuation]] = [:]
+    /// Who waits for the events of a command: several may ask for the same one.
+    private var listeners: [CommandID: [DeliveryToken: AsyncStream<CommandEvent>.Continuation]] = [:]
     /// Newest retained documents, for brokers that forgot them and for people who ask.
     private(set) var held: [CommandID: HeldCommand] = [:]
     private var slots: [String: SlotReport] = [:]
+    /// What brokers that were away may still have, and must not: commands that are decided, points that nobody commands.
+    private var decided: [CommandID] = []
+    private var unclaimed: Set<String> = []
     /// Messages on topics of ours that mean nothing.
     private(set) var strays: UInt64 = 0
 
+    private static let decidedLimit = 256
     /// Events are of no use to a consumer that comes much later: the audit log has them.
     private static let eventExpiry = Duration.seconds(3600)
     /// How long a person waits for the desk.
@@ -33,15 +40,18 @@ actor CommandHub: ControlUplink {
     /// How long a person waits for a command to come to a rest.
     private static let commandTime = Duration.seconds(14)
 
-    init(gateway: String, inbound: InboundCommands, clock: any Timekeeper) {
+    init(gateway: String, inbound: InboundCommands, clock: any Timekeeper, logger: Logger) {
+        self.logger = logger
         topics = CommandTopics(gateway: gateway)
         self.inbound = inbound
         self.clock = clock
     }
 
-    func attach(_ room: ControlRoom, _ connections: [CommandConnection]) {
+    func attach(_ room: ControlRoom, _ connections: [CommandConnection]) async {
         self.room = room
         self.connections = connections
+        // Until one is there they are away: a broker that is dead at the start is as good as lost.
+        if !connections.isEmpty { await room.submit(.broker(isConnected: false)) }
     }
 
     // MARK: - From brokers
@@ -67,7 +77,8 @@ actor CommandHub: ControlUplink {
     }
 
     private func sendRetained(to connection: CommandConnection) {
-        let documents = slots.values.map { DeskMessage.slot($0) } + held.values.map { DeskMessage.held($0) }
+        let gone = unclaimed.map { DeskMessage.unclaimed(point: $0) } + decided.map { DeskMessage.decided($0) }
+        let documents = gone + slots.values.map { .slot($0) } + held.values.map { .held($0) }
         for outbound in documents.compactMap(message) { connection.send(outbound) }
     }
 
@@ -76,10 +87,15 @@ actor CommandHub: ControlUplink {
     func publish(_ message: DeskMessage) {
         switch message {
         case .event(let event):
-            for listener in event.id.flatMap({ listeners[$0] }) ?? [] { listener.yield(event) }
+            for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(event) }
         case .held(let command): held[command.command.id] = command
-        case .decided(let id): held[id] = nil
-        case .slot(let report): slots[report.point] = report
+        case .decided(let id): forgetHeld(id)
+        case .slot(let report):
+            slots[report.point] = report
+            unclaimed.remove(report.point)
+        case .unclaimed(let point):
+            slots[point] = nil
+            unclaimed.insert(point)
         case .outcome: break
         }
         if let outbound = self.message(message) {
@@ -91,6 +107,12 @@ actor CommandHub: ControlUplink {
                 expiry: Self.eventExpiry)
             for connection in connections { connection.send(answer) }
         }
+    }
+
+    private func forgetHeld(_ id: CommandID) {
+        held[id] = nil
+        decided.removeAll { $0 == id }
+        decided = (decided + [id]).suffix(Self.decidedLimit)
     }
 
     func publish(checkpoint note: [UInt8]) {
@@ -114,6 +136,16 @@ actor CommandHub: ControlUplink {
         answer.finish()
     }
 
+    /// The log is the only trace of such a write until the ledger is back.
+    func willWriteUnrecorded(_ write: SetpointWrite) {
+        logger.error(
+            "fallback written without an audit entry: the ledger cannot be written",
+            metadata: [
+                "point": "\(write.point)", "id": "\(write.tag.command)", "write": "\(write.tag.number)",
+                "value": "\(String(decoding: JSONValue(write.value).bytes, as: UTF8.self))",
+            ])
+    }
+
     /// Nil for what has no topic: junk that was about no point.
     private func message(_ message: DeskMessage) -> OutboundMessage? {
         switch message {
@@ -126,6 +158,8 @@ actor CommandHub: ControlUplink {
             OutboundMessage(
                 topic: topics.held(command.command.id), payload: command.document.bytes, isRetained: true)
         case .decided(let id): OutboundMessage(topic: topics.held(id), payload: [], isRetained: true)
+        case .unclaimed(let point):
+            OutboundMessage(topic: topics.slot(point: point), payload: [], isRetained: true)
         case .slot(let report):
             OutboundMessage(topic: topics.slot(point: report.point), payload: report.document.bytes, isRetained: true)
         case .outcome(let outcome):
@@ -158,9 +192,9 @@ actor CommandHub: ControlUplink {
     func run(_ command: Command, digest: [UInt8], sender: Sender) async -> [CommandEvent] {
         guard let room else { return [] }
         let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
-        listeners[command.id, default: []].append(continuation)
-        defer { listeners[command.id] = nil }
         let token = token(.local(nil))
+        listeners[command.id, default: [:]][token] = continuation
+        defer { forget(token, of: command.id) }
         let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token)
         guard await room.submit(.request(request)) else {
             deliveries[token] = nil
@@ -173,6 +207,11 @@ actor CommandHub: ControlUplink {
             default: true
             }
         }
+    }
+
+    private func forget(_ token: DeliveryToken, of id: CommandID) {
+        listeners[id]?[token] = nil
+        if listeners[id]?.isEmpty ?? false { listeners[id] = nil }
     }
 
     /// Elements until one is the last, or time is over.

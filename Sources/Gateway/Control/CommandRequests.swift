@@ -17,7 +17,8 @@ struct CommandRequests {
     func answer(_ request: String) async -> [UInt8]? {
         let words = request.split(separator: " ", maxSplits: 2).map(String.init)
         guard let verb = words.first, Self.verbs.contains(verb) else { return nil }
-        guard let center = await assembly.commandCenter else {
+        let isOpen = await assembly.takesCommands
+        guard let center = await assembly.commandCenter, isOpen || verb == "commands" else {
             return Self.problem(
                 DeskRefusal(
                     code: .notWritable, message: "the site file has no commands section: nothing can be written"))
@@ -90,11 +91,15 @@ struct CommandRequests {
     }
 
     private func order(
-        _ order: (order: IncomingOrder.Order, reason: String?), _ name: String, _ center: CommandCenter
+        _ order: (order: IncomingOrder.Order, gateway: String?, reason: String?), _ name: String,
+        _ center: CommandCenter
     ) async -> [UInt8] {
         await Self.done(
             center.hub.ask { token in
-                .order(IncomingOrder(order.order, reason: order.reason, sender: Sender(name: name), token: token))
+                .order(
+                    IncomingOrder(
+                        order.order, gateway: order.gateway, reason: order.reason, sender: Sender(name: name),
+                        token: token))
             })
     }
 

@@ -73,7 +73,9 @@ struct InboundCommands: Sendable {
         let order = try ControlDocument(document.value)
         let sender = try self.sender(document, message, issued: order.issued, expires: order.expires, now)
         let copy = IncomingOrder.Copy(digest: document.digest, expires: order.expires)
-        return .order(IncomingOrder(order.order, reason: order.reason, sender: sender, copy: copy, token: token))
+        return .order(
+            IncomingOrder(
+                order.order, gateway: order.gateway, reason: order.reason, sender: sender, copy: copy, token: token))
     }
 
     /// Who signed it, if it is meant now.

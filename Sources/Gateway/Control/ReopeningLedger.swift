@@ -1,5 +1,6 @@
 import Audit
 import Engine
+import Foundation
 import Model
 import SQLiteJournal
 
@@ -14,6 +15,11 @@ actor ReopeningLedger: Ledger {
     init(folder: String, clock: any Timekeeper) {
         self.folder = folder
         self.clock = clock
+    }
+
+    /// Whether commands were ever taken with this state folder.
+    static func exists(in folder: String) -> Bool {
+        FileManager.default.fileExists(atPath: folder + "/" + SQLiteLedger.fileName)
     }
 
     func commit(_ records: [LedgerRecord], leaves: [[UInt8]]) async throws(LedgerError) -> UInt64 {

@@ -4,12 +4,14 @@ package import Model
 /// `control/1`: what a person orders that is no command to a point, on `c/ctl`. Always signed.
 package struct ControlDocument: Hashable, Sendable {
     package var order: IncomingOrder.Order
+    /// Which gateway it is for. What lets go of something must say so: a copy must be worth nothing at another one.
+    package var gateway: String?
     package var reason: String?
     package var issued: UnixTime
     package var expires: UnixTime
 
     private static let keys: Set<String> = [
-        "schema", "order", "scope", "on", "issuer", "point", "lane", "reason", "issued", "expires",
+        "schema", "gateway", "order", "scope", "on", "issuer", "point", "lane", "reason", "issued", "expires",
     ]
     private static let textByteLimit = 1024
     /// An order that is copied can be sent again until it expires: it must do so soon.
@@ -18,7 +20,8 @@ package struct ControlDocument: Hashable, Sendable {
     /// Reads the document of `c/ctl`, in which the times are required.
     package init(_ value: JSONValue) throws(IntakeProblem) {
         guard value["schema"] == .string("control/1") else { throw Self.wrong("schema must be control/1") }
-        (order, reason) = try Self.order(value)
+        (order, gateway, reason) = try Self.order(value)
+        guard gateway != nil || order.isStop else { throw Self.wrong("gateway is missing") }
         issued = try Self.time("issued", value)
         expires = try Self.time("expires", value)
         guard expires > issued, expires - issued <= Self.longestExpiry else {
@@ -29,7 +32,7 @@ package struct ControlDocument: Hashable, Sendable {
     /// Reads what is ordered, without the times.
     package static func order(
         _ value: JSONValue
-    ) throws(IntakeProblem) -> (order: IncomingOrder.Order, reason: String?) {
+    ) throws(IntakeProblem) -> (order: IncomingOrder.Order, gateway: String?, reason: String?) {
         guard case .object(let members) = value else { throw wrong("it is no object") }
         if let unknown = members.first(where: { !keys.contains($0.key) }) {
             throw wrong("unknown member '\(unknown.key.prefix(40))'")
@@ -39,9 +42,11 @@ package struct ControlDocument: Hashable, Sendable {
         guard value["reason"] == nil || (reason?.utf8.count ?? .max) <= textByteLimit else {
             throw wrong("reason must be a text of at most \(textByteLimit) bytes")
         }
+        let gateway = value["gateway"]?.text
+        guard value["gateway"] == nil || gateway != nil else { throw wrong("gateway must be a text") }
         switch value["order"] {
-        case .string("lockout")?: return (try lockout(value), reason)
-        case .string("lane")?: return (try lane(value), reason)
+        case .string("lockout")?: return (try lockout(value), gateway, reason)
+        case .string("lane")?: return (try lane(value), gateway, reason)
         case _: throw wrong("order must be lockout or lane")
         }
     }

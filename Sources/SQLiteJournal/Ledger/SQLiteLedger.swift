@@ -27,6 +27,9 @@ package final class SQLiteLedger: Ledger {
         var isClosed = false
     }
 
+    /// Name of the ledger's file in the state folder.
+    package static let fileName = LedgerDatabase.fileName
+
     /// The largest leaf or record.
     package static let bodyByteLimit = 1 << 20
     /// Calls and bytes that wait for the disk; beyond, calls are refused.

@@ -14,6 +14,7 @@ import Testing
             var acknowledged: [(token: DeliveryToken, commits: Int)] = []
             var answers: [DeliveryToken: DeskRefusal?] = [:]
             var outcomes: [Outcome] = []
+            var unrecorded: [SetpointWrite] = []
             var next: WriteOutcome?
             var value = PointValue.double(7)
         }
@@ -50,6 +51,10 @@ import Testing
 
         func answer(_ token: DeliveryToken, refusal: DeskRefusal?) async {
             notes.withLock { $0.answers[token] = refusal }
+        }
+
+        func willWriteUnrecorded(_ write: SetpointWrite) async {
+            notes.withLock { $0.unrecorded.append(write) }
         }
 
         func outcome(of plan: OutcomePlan) async -> Outcome? {
@@ -171,6 +176,21 @@ import Testing
         }
         #expect(written + second.outside.notes.withLock { $0.writes.count } == 1)
         #expect(second.outside.notes.withLock { $0.readBacks.count } == (commits == 2 ? 1 : 0))
+    }
+
+    @Test func aRoomThatGoesOnForAnotherKnowsWhatItRead() async throws {
+        let first = World()
+        await first.running { world in
+            await world.tellReadings()
+            await world.ask(1)
+            #expect(await world.wait { world.outside.states(1).last == .verified })
+        }
+        let second = World(first.ledger)
+        if let readings = await first.room.readings { await second.room.adopt(readings) }
+        await second.running { world in
+            await world.ask(2, value: 7.6)
+            #expect(await world.wait { world.outside.states(2).last == .verified })
+        }
     }
 
     @Test func stoppingTakesBackWhatIsLeased() async throws {

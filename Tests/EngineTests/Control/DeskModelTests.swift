@@ -20,6 +20,7 @@ import Testing
         // A run in which nothing happens proves nothing.
         #expect(world.device.log.count > 50, "seed \(seed)")
         #expect(world.crashes > 5, "seed \(seed)")
+        #expect(world.outages > 3, "seed \(seed)")
     }
 }
 
@@ -45,6 +46,11 @@ struct DeskWorld {
     var faults: [String] = []
     var stepCount = 0
     var crashes = 0
+    /// Not nil while the ledger is away.
+    var backlog: Backlog?
+    var outages = 0
+    /// Writes that no leaf announces yet.
+    var unrecorded: Set<WriteTag> = []
     var isCalm = false
 
     init(seed: UInt64) throws {
@@ -71,6 +77,7 @@ struct DeskWorld {
         if chance(88) { try read() }
         if !device.isRunning, chance(15) { device.isRunning = true }
         if !desk.lockoutEntries.isEmpty, chance(15) { try unlock() }
+        if backlog != nil, chance(8) { try recover() }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<38: try ask()
         case 38..<44: try repeatRequest()
@@ -84,6 +91,7 @@ struct DeskWorld {
         case 93..<95:
             device.isRunning.toggle()
             try handle(.tick)
+        case 96..<97 where backlog == nil: loseLedger(desk, desk)
         case 95..<96: try handle(.broker(isConnected: chance(70)))
         default: try handle(.tick)
         }
@@ -185,6 +193,9 @@ struct DeskWorld {
         crashes += 1
         for case .write(let write) in pending where chance(50) { _ = device.write(write, &random) }
         pending = []
+        // What was only in memory is lost, the numbers of its writes as well.
+        for tag in unrecorded { sent[tag] = nil }
+        (backlog, unrecorded) = (nil, [])
         if chance(30) { pass(.seconds(Int.random(in: 1..<900, using: &random))) }
         // Another uptime: it does not survive.
         now.uptime = .seconds(Int.random(in: 10..<5000, using: &random))
@@ -193,11 +204,43 @@ struct DeskWorld {
         try run(desk.start(at: now))
     }
 
+    /// What was granted goes on ending, and nothing else.
+    private mutating func loseLedger(_ recorded: CommandDesk, _ ahead: CommandDesk) {
+        outages += 1
+        desk = recorded.keepsake.withoutLedger(after: ahead)
+        backlog = Backlog(since: now.utc)
+    }
+
+    /// All of it is recorded in one commit, and the desk is made anew.
+    mutating func recover() throws {
+        guard let late = backlog else { return }
+        let (records, leaves) = late.commit(gateway: "gw", at: now.utc)
+        try ledger.commit(records, leaves)
+        if !unrecorded.isSubset(of: ledger.announced) {
+            faults.append("a write without a ledger was not recorded later")
+        }
+        (backlog, unrecorded) = (nil, [])
+        let readings = desk.readings
+        desk = try CommandDesk(site: site, records: ledger.records, at: now)
+        desk.adopt(readings)
+        try run(desk.start(at: now))
+    }
+
     mutating func handle(_ event: DeskEvent) throws {
+        if var late = backlog {
+            guard event.mayBeUnrecorded else { return try handle(.tick) }
+            let effects = late.keep(desk.handle(event, at: now))
+            backlog = late
+            return try run(effects)
+        }
         let before = desk
         let effects = desk.handle(event, at: now)
         if !isCalm, chance(1) {
             // The commit does not come about: nothing of it may show.
+            if chance(50) {
+                loseLedger(before, desk)
+                return try handle(event)
+            }
             desk = before
             return try crash()
         }
@@ -225,6 +268,13 @@ struct DeskWorld {
         pending.append(.write(write))
         sent[write.tag, default: 0] += 1
         if sent[write.tag] != 1 { faults.append("\(write.tag) is written twice") }
+        if backlog != nil {
+            unrecorded.insert(write.tag)
+            if write.tag.number == 0 { faults.append("\(write.tag) is begun without a ledger") }
+            let restoration = desk.slotReports.first { $0.point == write.point }?.restoring
+            if write.point == "chiller1/a", restoration != .int(7) { faults.append("\(write) is no fallback") }
+            return
+        }
         if !ledger.announced.contains(write.tag) { faults.append("\(write.tag) is written without an audit leaf") }
         guard write.tag.number == 0, let command = desk.active.first(where: { $0.id == write.tag.command }) else {
             return
@@ -259,7 +309,9 @@ struct DeskWorld {
             }
         }
         if desk.active.count > site.limits.inWork { faults.append("too many commands in memory") }
-        if ledger.count(ActiveCommand.recordKind) != desk.active.count { faults.append("records and memory differ") }
+        if backlog == nil, ledger.count(ActiveCommand.recordKind) != desk.active.count {
+            faults.append("records and memory differ")
+        }
     }
 
     /// Everybody is silent and the device is well: each leased point ends at its fallback, or it is flagged.
@@ -267,6 +319,7 @@ struct DeskWorld {
         isCalm = true
         device.isWell = true
         device.isRunning = true
+        try recover()
         for _ in 0..<400 {
             pass(.seconds(5))
             if let deadline = desk.nextDeadline, deadline > now.uptime, pending.isEmpty { pass(.milliseconds(200)) }

@@ -25,6 +25,13 @@ import Testing
             effects += new
         }
 
+        /// The gateway dies and starts, with another site file if one is given. What was out is lost.
+        mutating func restart(_ site: ControlSite? = nil) throws {
+            effects.removeAll { if case .write = $0 { true } else { false } }
+            desk = try CommandDesk(site: site ?? self.site, records: records.records, at: now)
+            try take(desk.start(at: now))
+        }
+
         mutating func handle(_ event: DeskEvent) throws { try take(desk.handle(event, at: now)) }
 
         mutating func read(running: Bool = true) throws {
