@@ -47,11 +47,12 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
-        // openpty, which the toolchain's Glibc module leaves out.
+        // openpty and the kernel's serial ioctls, which the toolchain's Glibc module leaves out.
         .systemLibrary(name: "CTerminal"),
 
         // Adapters.
-        .target(name: "ModbusBus", dependencies: ["CModbus", "Engine", "Model"] + nio, swiftSettings: strict),
+        .target(
+            name: "ModbusBus", dependencies: ["CModbus", "CTerminal", "Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
         .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Model"], swiftSettings: strict),
         .target(
