@@ -92,7 +92,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
         .testTarget(
             name: "ModbusBusTests",
-            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
+            dependencies: ["CModbus", "CTerminal", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
             swiftSettings: strict),
         .testTarget(
             name: "SQLiteJournalTests",

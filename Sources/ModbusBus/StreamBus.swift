@@ -15,6 +15,9 @@ package actor StreamBus: Bus {
 
     private struct Waiting {
         var expected: Expectation
+        /// For the trace: the request, and when it left.
+        var pdu: [UInt8]
+        var sent: Duration
         var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
         var timer: Scheduled<Void>
     }
@@ -25,6 +28,7 @@ package actor StreamBus: Bus {
     private let endpoint: Endpoint
     let framing: Framing
     private let clock: any Timekeeper
+    private let telling: BusTelling
     private var channel: (any Channel)?
     private var opening: EventLoopFuture<any Channel>?
     private var waiting: [UInt16: Waiting] = [:]
@@ -47,13 +51,15 @@ package actor StreamBus: Bus {
     }
 
     package init(
-        _ connection: Connection, endpoint: Endpoint, framing: Framing, loop: any EventLoop, clock: any Timekeeper
+        _ connection: Connection, endpoint: Endpoint, framing: Framing, loop: any EventLoop, clock: any Timekeeper,
+        telling: BusTelling = BusTelling()
     ) {
         self.connection = connection
         self.endpoint = endpoint
         self.framing = framing
         self.loop = loop
         self.clock = clock
+        self.telling = telling
         executor = loop.executor
     }
 
@@ -126,11 +132,17 @@ package actor StreamBus: Bus {
             bytes = RTUReply.frame(unit: expected.unit, pdu: pdu)
             rtuReply.clear()
         }
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .sent, unit: expected.unit, transaction: shown(transaction), request: pdu,
+                raw: bytes))
+        let sent = clock.uptime
         let result = await withCheckedContinuation { continuation in
             let timer = loop.scheduleTask(in: .nanoseconds(timeout.microseconds * 1000)) {
                 self.assumeIsolated { $0.expired(transaction) }
             }
-            waiting[transaction] = Waiting(expected: expected, continuation: continuation, timer: timer)
+            waiting[transaction] = Waiting(
+                expected: expected, pdu: pdu, sent: sent, continuation: continuation, timer: timer)
             channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         }
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
@@ -148,8 +160,31 @@ package actor StreamBus: Bus {
         request.continuation.resume(returning: result)
     }
 
+    /// RTU has no transaction ids: ours are nothing to be seen there.
+    private func shown(_ transaction: UInt16) -> UInt16? { framing == .tcp ? transaction : nil }
+
+    private func traceAnswer(_ transaction: UInt16, _ request: Waiting, _ reply: [UInt8]) {
+        guard telling.trace.isOn else { return }
+        let unit = request.expected.unit
+        let raw =
+            framing == .tcp
+            ? TCPFrames.frame(transaction: transaction, unit: unit, pdu: reply)
+            : RTUReply.frame(unit: unit, pdu: reply)
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .answered(after: clock.uptime - request.sent), unit: unit,
+                transaction: shown(transaction), request: request.pdu, reply: reply, raw: raw))
+    }
+
+    private func trace(_ remark: String, unit: UInt8? = nil, transaction: UInt16? = nil, _ raw: [UInt8] = []) {
+        telling.trace.tell(
+            TraceEvent(time: clock.utc, kind: .remark(remark), unit: unit, transaction: transaction, raw: raw))
+    }
+
     private func expired(_ transaction: UInt16) {
         guard let request = waiting.removeValue(forKey: transaction) else { return }
+        let unanswered = rtuReply.isEmpty ? "no answer in time" : "no answer in time, but \(rtuReply.bytes.count) bytes"
+        trace(unanswered, unit: request.expected.unit, transaction: shown(transaction), rtuReply.bytes)
         figures.timeouts += 1
         timeoutsInARow += 1
         var error = BusError.noResponse
@@ -172,11 +207,14 @@ package actor StreamBus: Bus {
         case .rtu:
             guard let (transaction, request) = waiting.first else {
                 figures.strays += 1
+                trace(
+                    "a late reply or noise was dropped: \(buffer.readableBytes) bytes", Array(buffer.readableBytesView))
                 return
             }
             rtuReply.append(buffer.readableBytesView)
             guard let reply = rtuReply.reply(to: request.expected) else { return }
             timeoutsInARow = 0
+            traceAnswer(transaction, request, reply)
             finish(transaction, with: .success(reply))
         }
     }
@@ -186,6 +224,7 @@ package actor StreamBus: Bus {
             while let frame = try tcpFrames.next() { take(frame) }
         } catch {
             figures.garbled += 1
+            trace("not Modbus TCP: the connection is given up")
             fail(with: error)
             dropChannel()
         }
@@ -195,10 +234,23 @@ package actor StreamBus: Bus {
     private func take(_ frame: TCPFrames.Frame) {
         guard let request = waiting[frame.transaction], request.expected.unit == frame.unit else {
             figures.strays += 1
+            traceStray(frame)
             return
         }
         timeoutsInARow = 0
+        traceAnswer(frame.transaction, request, frame.pdu)
         finish(frame.transaction, with: .success(frame.pdu))
+    }
+
+    private func traceStray(_ frame: TCPFrames.Frame) {
+        let reason =
+            waiting[frame.transaction].map {
+                "a reply from unit \(frame.unit) instead of \($0.expected.unit) was dropped"
+            }
+            ?? "a late reply, or one to nobody's request, was dropped"
+        trace(
+            reason, unit: frame.unit, transaction: frame.transaction,
+            TCPFrames.frame(transaction: frame.transaction, unit: frame.unit, pdu: frame.pdu))
     }
 
     // MARK: - Channel
@@ -215,7 +267,12 @@ package actor StreamBus: Bus {
             return opened
         } catch {
             opening = nil
-            lastFailure = "cannot connect to \(endpoint): \(Self.words(for: error))"
+            let failure = "cannot connect to \(endpoint): \(Self.words(for: error))"
+            if failure != lastFailure {
+                trace(failure)
+                telling.note(BusNote(.warning, failure))
+            }
+            lastFailure = failure
             if clock.uptime >= mayOpenAt {
                 mayOpenAt = clock.uptime + backoff.failed(jitter: Double.random(in: 0..<1))
             }
