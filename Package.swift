@@ -112,8 +112,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Audit", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles", "SQLiteJournal",
-                "Simulator",
+                "Audit", "Console", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles",
+                "SQLiteJournal", "Simulator",
                 lifecycle, logging, grdb,
             ],
             swiftSettings: strict),

@@ -1,4 +1,5 @@
 package import Engine
+package import Model
 
 /// What a device says about itself in words.
 package struct DeviceDescription: Hashable, Sendable {
@@ -20,6 +21,10 @@ package struct DeviceDescription: Hashable, Sendable {
 
 /// A bus that can also ask devices who they are. Nothing it sends changes a device.
 package protocol InterviewingBus: Bus {
+    /// Reads like ``Bus/read(_:unit:timeout:)`` from a unit that may not exist: its silence says nothing about the channel,
+    /// and leaves nothing to wait for to whoever asks next.
+    func seek(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16]
+
     /// Asks by FC43/14, several times where the answer has several parts, and by FC17.
     ///
     /// - Returns: empty when the unit knows neither.
@@ -108,6 +113,13 @@ enum IdentityQuery {
 }
 
 extension StreamBus: InterviewingBus {
+    package func seek(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        let request = try ReadRequest(span)
+        let expected = Expectation(
+            unit: unit, function: span.table.readFunction, replyByteCount: request.replyByteCount)
+        return try request.words(of: try await transact(request.pdu, expected, timeout: timeout, isSeeking: true))
+    }
+
     package func describe(unit: UInt8, timeout: Duration) async -> DeviceDescription {
         let objects = await IdentityQuery.objects(isolation: self) { await answer($0, unit, timeout) }
         let serverID = await answer(IdentityQuery.serverID, unit, timeout).flatMap(IdentityQuery.serverID)
@@ -116,16 +128,27 @@ extension StreamBus: InterviewingBus {
 
     /// Nil when there is none: a question that a unit does not know is often met with silence.
     private func answer(_ pdu: [UInt8], _ unit: UInt8, _ timeout: Duration) async -> [UInt8]? {
-        try? await transact(pdu, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), timeout: timeout)
+        try? await transact(
+            pdu, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), timeout: timeout, isSeeking: true)
     }
 }
 
 extension SerialBus: InterviewingBus {
+    package func seek(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        do throws(BusError) {
+            return try await read(span, unit: unit, timeout: timeout)
+        } catch {
+            settle(timeout)
+            throw error
+        }
+    }
+
     package func describe(unit: UInt8, timeout: Duration) async -> DeviceDescription {
         let objects = await IdentityQuery.objects(isolation: self) {
             try? transact($0, unit: unit, replyByteCount: nil, timeout: timeout)
         }
         let reply = try? transact(IdentityQuery.serverID, unit: unit, replyByteCount: nil, timeout: timeout)
+        settle(timeout)
         return DeviceDescription(objects: objects, serverID: reply.flatMap(IdentityQuery.serverID))
     }
 }

@@ -204,6 +204,11 @@ package actor SerialBus: Bus {
         if rest > .zero { usleep(UInt32(rest.microseconds)) }
     }
 
+    /// Waits now for what an unanswered request may still bring.
+    func settle(_ quiet: Duration) {
+        if let port, mustDrain { drain(port, until: quiet) }
+    }
+
     /// Throws away what comes until nothing has come for a whole response time, three of them at the most.
     private func drain(_ port: SerialPort, until quiet: Duration) {
         let deadline = clock.uptime + quiet * 3

@@ -18,6 +18,8 @@ package actor StreamBus: Bus {
         /// For the trace: the request, and when it left.
         var pdu: [UInt8]
         var sent: Duration
+        /// Whether it is not known that the unit exists.
+        var isSeeking: Bool
         var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
         var timer: Scheduled<Void>
     }
@@ -114,14 +116,14 @@ package actor StreamBus: Bus {
     }
 
     func transact(
-        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
+        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
-        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout)
+        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout, isSeeking: isSeeking)
     }
 
     /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
     private func exchange(
-        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration
+        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
         figures.requests += 1
         let transaction = nextTransaction()
@@ -142,7 +144,8 @@ package actor StreamBus: Bus {
                 self.assumeIsolated { $0.expired(transaction) }
             }
             waiting[transaction] = Waiting(
-                expected: expected, pdu: pdu, sent: sent, continuation: continuation, timer: timer)
+                expected: expected, pdu: pdu, sent: sent, isSeeking: isSeeking, continuation: continuation, timer: timer
+            )
             channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         }
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
@@ -186,7 +189,7 @@ package actor StreamBus: Bus {
         let unanswered = rtuReply.isEmpty ? "no answer in time" : "no answer in time, but \(rtuReply.bytes.count) bytes"
         trace(unanswered, unit: request.expected.unit, transaction: shown(transaction), rtuReply.bytes)
         figures.timeouts += 1
-        timeoutsInARow += 1
+        if !request.isSeeking { timeoutsInARow += 1 }
         var error = BusError.noResponse
         if framing == .rtu {
             if !rtuReply.isEmpty { error = .garbled("bytes that are no reply to the request") }
@@ -194,7 +197,7 @@ package actor StreamBus: Bus {
             quietUntil = clock.uptime + connection.timeout
         }
         request.continuation.resume(returning: .failure(error))
-        if timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
+        if !request.isSeeking, timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
     }
 
     // MARK: - Bytes
