@@ -47,11 +47,12 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
-        // openpty, which the toolchain's Glibc module leaves out.
+        // openpty and the kernel's serial ioctls, which the toolchain's Glibc module leaves out.
         .systemLibrary(name: "CTerminal"),
 
         // Adapters.
-        .target(name: "ModbusBus", dependencies: ["CModbus", "Engine", "Model"] + nio, swiftSettings: strict),
+        .target(
+            name: "ModbusBus", dependencies: ["CModbus", "CTerminal", "Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
         .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Model"], swiftSettings: strict),
         .target(
@@ -91,7 +92,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GatewayTesting", "Model"], swiftSettings: strict),
         .testTarget(
             name: "ModbusBusTests",
-            dependencies: ["CModbus", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
+            dependencies: ["CModbus", "CTerminal", "Engine", "GatewayTesting", "Model", "ModbusBus", "Simulator"] + nio,
             swiftSettings: strict),
         .testTarget(
             name: "SQLiteJournalTests",
@@ -111,8 +112,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Audit", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles", "SQLiteJournal",
-                "Simulator",
+                "Audit", "Console", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles",
+                "SQLiteJournal", "Simulator",
                 lifecycle, logging, grdb,
             ],
             swiftSettings: strict),

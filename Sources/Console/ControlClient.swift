@@ -27,6 +27,37 @@ package struct ControlClient: Sendable {
         return String(decoding: reply.dropLast(), as: UTF8.self)
     }
 
+    /// How a request that is answered by many lines ended.
+    package enum End: Hashable, Sendable {
+        case noGateway
+        /// `each` wanted no more.
+        case done
+        /// The gateway went away.
+        case lost
+    }
+
+    /// Asks, and hands on each line that comes until `each` returns false.
+    package func follow(_ request: String, each: (String) -> Bool) -> End {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return .noGateway }
+        defer { close(descriptor) }
+        guard connect(descriptor) else { return .noGateway }
+        let line = request + "\n"
+        guard send(descriptor, line, line.utf8.count, Int32(MSG_NOSIGNAL)) == line.utf8.count else { return .noGateway }
+        var rest: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            guard count > 0 else { return .lost }
+            rest += chunk[..<count]
+            while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                let text = String(decoding: rest[..<end], as: UTF8.self)
+                rest.removeFirst(end + 1)
+                if !each(text) { return .done }
+            }
+        }
+    }
+
     private func connect(_ descriptor: Int32) -> Bool {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

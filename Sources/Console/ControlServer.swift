@@ -5,12 +5,20 @@ import NIOPosix
 package struct ControlServer: Sendable {
     private let path: String
     private let group: any EventLoopGroup
+    private let stream: @Sendable (String) async -> ControlStream?
     private let answer: @Sendable (String) async -> [UInt8]
 
-    /// - Parameter answer: makes the JSON line for a request line.
-    package init(path: String, group: any EventLoopGroup, answer: @escaping @Sendable (String) async -> [UInt8]) {
+    /// - Parameters:
+    ///   - stream: gives what a request line starts that is answered by many lines; nil for one that ``answer`` is for.
+    ///   - answer: makes the JSON line for a request line.
+    package init(
+        path: String, group: any EventLoopGroup,
+        stream: @escaping @Sendable (String) async -> ControlStream? = { _ in nil },
+        answer: @escaping @Sendable (String) async -> [UInt8]
+    ) {
         self.path = path
         self.group = group
+        self.stream = stream
         self.answer = answer
     }
 
@@ -34,12 +42,32 @@ package struct ControlServer: Sendable {
     /// A client that goes away in the middle harms nobody.
     private func serve(_ client: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
         try? await client.executeThenClose { requests, replies in
-            for try await request in requests {
-                let reply = await answer(String(buffer: request))
-                try await replies.write(ByteBuffer(bytes: reply + [UInt8(ascii: "\n")]))
+            let writer = ControlWriter { try await replies.write(ByteBuffer(bytes: $0 + [UInt8(ascii: "\n")])) }
+            var lines = requests.makeAsyncIterator()
+            while let request = try await lines.next() {
+                let line = String(buffer: request)
+                guard let stream = await stream(line) else {
+                    try await writer.write(await answer(line))
+                    continue
+                }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await stream(writer) }
+                    // The stream ends with its client, however that ends. It says itself when there is no more to come.
+                    while try await lines.next() != nil {}
+                    group.cancelAll()
+                }
+                return
             }
         }
     }
+}
+
+/// Writes the lines that answer one request, until it returns; cancelled when its client goes away.
+package typealias ControlStream = @Sendable (ControlWriter) async throws -> Void
+
+/// Takes one JSON line after the other; waits while the client is slow, and throws once it is gone.
+package struct ControlWriter: Sendable {
+    package let write: @Sendable ([UInt8]) async throws -> Void
 }
 
 /// Cuts the stream into lines of bounded length.

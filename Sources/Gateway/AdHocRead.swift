@@ -1,13 +1,13 @@
 import Console
 import Engine
-import ModbusBus
+package import ModbusBus
 package import Model
 import NIOCore
 import NIOPosix
 import Payloads
 
 /// Reads a device once: through the running gateway where there is one, so that the bus has one master, else directly.
-package struct AdHocRead: Sendable {
+package struct AdHocRead {
     package enum Outcome: Sendable {
         /// One JSON document, as ``ReadDocument`` makes it.
         case document(String)
@@ -15,9 +15,18 @@ package struct AdHocRead: Sendable {
     }
 
     private let site: Site
+    private let telling: BusTelling?
+    private let showTrace: (String) -> Void
 
-    package init(site: Site) {
+    /// - Parameters:
+    ///   - telling: for a direct read, with a trace that is listened to; nil for none.
+    ///   - showTrace: gets the lines of a trace that comes from the running gateway.
+    package init(
+        site: Site, telling: BusTelling? = nil, showTrace: @escaping (String) -> Void = { _ in }
+    ) {
         self.site = site
+        self.telling = telling
+        self.showTrace = showTrace
     }
 
     package func run(_ id: String) async -> Outcome {
@@ -25,7 +34,17 @@ package struct AdHocRead: Sendable {
             let known = site.devices.map(\.id).joined(separator: ", ")
             return .failure("no device '\(id)'; there are: \(known)")
         }
-        if let reply = ControlClient(stateFolder: site.gateway.stateFolder).ask("read \(id)") {
+        if telling != nil {
+            let request = ToolRequest(.read(device: id), connection: "", isTraced: true)
+            let outcome = ToolClient(stateFolder: site.gateway.stateFolder).run(request) {
+                if case .trace(let line) = $0 { showTrace(line) }
+            }
+            switch outcome {
+            case .result(let value): return .document(value.text ?? "")
+            case .failure(let reason): return .failure(reason)
+            case .elsewhere: break
+            }
+        } else if let reply = ControlClient(stateFolder: site.gateway.stateFolder).ask("read \(id)") {
             return .document(reply)
         }
         guard let connection = site.connections.first(where: { $0.name == device.connection }) else {
@@ -37,7 +56,7 @@ package struct AdHocRead: Sendable {
     private func readDirectly(_ device: Device, _ connection: Connection) async -> Outcome {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let clock = SystemClock()
-        let bus = Buses.make(connection, loop: loops.next(), clock: clock)
+        let bus = Buses.make(connection, loop: loops.next(), clock: clock, telling: telling ?? BusTelling())
         let polled = PolledDevice(device: device, layout: 0, cost: RequestCost(connection.channel))
         let poller = Poller(
             connection: connection, devices: [polled], bus: bus, journal: NoJournal(), clock: clock,

@@ -18,6 +18,7 @@ actor Assembly {
     /// A connection at work.
     private struct RunningConnection {
         var poller: Poller
+        var bus: any InterviewingBus
         var task: Task<Void, Never>
         var devices: [Device]
     }
@@ -57,6 +58,9 @@ actor Assembly {
     private var isStopping = false
     /// The next `n` of each point of each device of this epoch, for whoever polls it next.
     private var numbers: [String: [String: UInt64]] = [:]
+
+    /// One for each connection that ever ran, so that a trace outlives a change of the site file.
+    private var taps: [String: TraceTap] = [:]
 
     private var learned: LearnedFile
     /// Whether the disk refused to keep what was learned, which has been said.
@@ -134,13 +138,35 @@ actor Assembly {
         }
         let loop = loops.next()
         let loopClock = Buses.clock(clock, on: loop)
+        let bus = Buses.makeInterviewing(
+            connection, loop: loop, clock: loopClock, telling: telling(of: connection.name))
         let poller = Poller(
-            connection: connection, devices: polled, bus: Buses.make(connection, loop: loop, clock: loopClock),
-            journal: journal, clock: loopClock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
+            connection: connection, devices: polled, bus: bus, journal: journal, clock: loopClock, board: board,
+            tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
-            poller: poller, task: Task { await poller.run() }, devices: devices)
+            poller: poller, bus: bus, task: Task { await poller.run() }, devices: devices)
         logger.notice(
             "connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
+    }
+
+    /// Where the traffic of a connection can be seen.
+    func tap(of connection: String) -> TraceTap {
+        let tap = taps[connection] ?? TraceTap()
+        taps[connection] = tap
+        return tap
+    }
+
+    private func telling(of connection: String) -> BusTelling {
+        BusTelling(trace: tap(of: connection)) { [logger] note in
+            let level: Logger.Level =
+                switch note.level {
+                case .debug: .debug
+                case .notice: .notice
+                case .warning: .warning
+                }
+            logger.log(
+                level: level, "connection note", metadata: ["connection": "\(connection)", "note": "\(note.text)"])
+        }
     }
 
     private func start(_ settings: PublisherSettings, of site: Site) throws {
@@ -439,6 +465,17 @@ actor Assembly {
     func readBack(_ device: String, point: String) async -> ReadBack {
         guard let poller = poller(of: device) else { return .unreachable("no device '\(device)' is polled") }
         return await poller.readBack(device, point: point)
+    }
+
+    /// A connection that is polled, for whoever wants to look at it.
+    ///
+    /// - Parameter name: its name, or its endpoint.
+    func polledConnection(_ name: String) -> PolledConnection? {
+        guard let site, let connection = site.connections.first(where: { $0.name == name || $0.isAt(name) }),
+            let running = connections[connection.name], let tap = taps[connection.name]
+        else { return nil }
+        return PolledConnection(
+            connection: connection, devices: running.devices, poller: running.poller, bus: running.bus, tap: tap)
     }
 
     private func poller(of device: String) -> Poller? {

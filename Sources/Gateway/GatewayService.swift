@@ -1,6 +1,7 @@
 import Console
 package import Engine
 package import Logging
+import ModbusBus
 package import Model
 import NIOCore
 import NIOPosix
@@ -15,6 +16,9 @@ package struct GatewayService: Service {
     private let logger: Logger
     private let changes: AsyncStream<Site>
     private let notification = ServiceNotification()
+    /// Connections whose traffic is shown from the start, and where.
+    private let traced: [String]
+    private let showTrace: @Sendable (String) -> Void
     /// Called once everything runs.
     private let whenReady: @Sendable () -> Void
 
@@ -23,16 +27,20 @@ package struct GatewayService: Service {
     /// How often the retained status is refreshed while nothing else happens.
     private static let statusInterval = Duration.seconds(15)
 
-    /// - Parameter changes: site files to apply while it runs, checked by whoever sends them.
+    /// - Parameters:
+    ///   - changes: site files to apply while it runs, checked by whoever sends them.
+    ///   - traced: names of connections; `showTrace` gets a line for each thing that is said on them.
     package init(
         site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, clock: any Timekeeper = SystemClock(),
-        logger: Logger,
+        logger: Logger, traced: [String] = [], showTrace: @escaping @Sendable (String) -> Void = { _ in },
         whenReady: @escaping @Sendable () -> Void = {}
     ) {
         self.site = site
         self.changes = changes
         self.clock = clock
         self.logger = logger
+        self.traced = traced
+        self.showTrace = showTrace
         self.whenReady = whenReady
     }
 
@@ -48,6 +56,9 @@ package struct GatewayService: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await journal.run() }
             try await assembly.apply(site)
+            for name in traced {
+                group.addTask { await showTrace(of: name, assembly) }
+            }
             group.addTask { await follow(changes, assembly) }
             group.addTask { await serveControl(assembly, loops) }
             group.addTask { await Watch(assembly: assembly, clock: clock, logger: logger).run() }
@@ -92,9 +103,20 @@ package struct GatewayService: Service {
         }
     }
 
+    private func showTrace(of connection: String, _ assembly: Assembly) async {
+        let listener = await assembly.tap(of: connection).listen()
+        while let (events, lost) = await listener.next() {
+            for event in events { showTrace("\(connection): \(event.text)") }
+            if lost > 0 { showTrace("\(connection): \(lost) more were not shown") }
+        }
+    }
+
     private func serveControl(_ assembly: Assembly, _ loops: MultiThreadedEventLoopGroup) async {
         let path = site.gateway.stateFolder + "/" + ControlProtocol.socketName
-        let server = ControlServer(path: path, group: loops) { await ControlRequests(assembly: assembly).answer($0) }
+        let tools = ToolRequests(assembly: assembly, clock: clock)
+        let server = ControlServer(path: path, group: loops, stream: { tools.stream($0) }) {
+            await ControlRequests(assembly: assembly).answer($0)
+        }
         do {
             try await server.run()
         } catch is CancellationError {

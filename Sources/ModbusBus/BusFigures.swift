@@ -11,9 +11,15 @@ package struct BusFigures: Hashable, Sendable {
     package var sessions: UInt64 = 0
 }
 
-/// How long to wait before a channel is opened again: doubles from half a second to 30 s, with jitter.
+/// How long to wait before a channel is opened again: doubles from half a second to a limit, with jitter.
 struct ReopenBackoff {
+    private let limit: Duration
     private var failures = 0
+
+    /// - Parameter limit: 30 s where somebody else's device is asked; a file that is not there may be tried more often.
+    init(limit: Duration = .seconds(30)) {
+        self.limit = limit
+    }
 
     mutating func opened() {
         failures = 0
@@ -23,6 +29,6 @@ struct ReopenBackoff {
     mutating func failed(jitter: Double) -> Duration {
         failures = min(failures + 1, 7)
         let base = Duration.milliseconds(250) * (1 << failures)
-        return min(base, .seconds(30)) * (1 + jitter / 4)
+        return min(base, limit) * (1 + jitter / 4)
     }
 }

@@ -4,8 +4,8 @@ import Engine
 struct Expectation: Hashable {
     let unit: UInt8
     let function: UInt8
-    /// Bytes of the reply PDU when the device does as asked.
-    let replyByteCount: Int
+    /// Bytes of the reply PDU when the device does as asked; nil where only the reply itself says it.
+    let replyByteCount: Int?
     /// The whole reply PDU where it is known beforehand: an acknowledgement of another write is then no answer to this one.
     var reply: [UInt8]?
 }
@@ -53,7 +53,7 @@ struct TCPFrames {
 
 /// Finds the reply to one request among the bytes of an RTU channel: by unit, function, length and CRC, wherever it begins.
 struct RTUReply {
-    private var bytes: [UInt8] = []
+    private(set) var bytes: [UInt8] = []
 
     /// Bytes kept at most: more than the longest frame is noise.
     private static let longest = 512
@@ -81,7 +81,11 @@ struct RTUReply {
             guard start + 1 < bytes.count else { return nil }
             let pduLength: Int
             switch bytes[start + 1] {
-            case expected.function: pduLength = expected.replyByteCount
+            case expected.function:
+                guard let length = expected.replyByteCount ?? IdentityQuery.replyByteCount(bytes[(start + 1)...]) else {
+                    continue
+                }
+                pduLength = length
             case expected.function | 0x80: pduLength = 2
             default: continue
             }

@@ -14,8 +14,10 @@ package actor SerialBus: Bus {
     private let connection: Connection
     private let line: SerialLine
     private let clock: any Timekeeper
-    private var context: OpaquePointer?
-    private var backoff = ReopenBackoff()
+    private let telling: BusTelling
+    private var port: SerialPort?
+    private var quality = LineQuality()
+    private var backoff = ReopenBackoff(limit: .seconds(5))
     private var mayOpenAt = Duration.zero
     private var lastFailure = ""
     /// When the line was last busy.
@@ -29,10 +31,13 @@ package actor SerialBus: Bus {
         executor.asUnownedSerialExecutor()
     }
 
-    package init(_ connection: Connection, line: SerialLine, clock: any Timekeeper) {
+    package init(
+        _ connection: Connection, line: SerialLine, clock: any Timekeeper, telling: BusTelling = BusTelling()
+    ) {
         self.connection = connection
         self.line = line
         self.clock = clock
+        self.telling = telling
         executor = LineExecutor(label: "serial \(line.path)")
     }
 
@@ -42,7 +47,7 @@ package actor SerialBus: Bus {
         do {
             return try request.words(of: reply)
         } catch {
-            if case .garbled = error { noteGarbled() }
+            if case .garbled(let reason) = error { noteGarbled(reason) }
             throw error
         }
     }
@@ -62,76 +67,136 @@ package actor SerialBus: Bus {
         do throws(WriteFailure) {
             try request.check(reply)
         } catch {
-            if case .indeterminate = error { noteGarbled() }
+            if case .indeterminate(let reason) = error { noteGarbled(reason) }
             throw error
         }
     }
 
     package func close() async {
         closePort()
+        // Who closes it means it to be free; the next call opens it at once.
+        backoff.opened()
+        mayOpenAt = .zero
     }
 
     // MARK: - Requests
 
+    /// - Parameter replyByteCount: of the reply PDU; nil where only the reply itself says it.
     func transact(
-        _ pdu: [UInt8], unit: UInt8, replyByteCount: Int, timeout: Duration, isWrite: Bool = false
+        _ pdu: [UInt8], unit: UInt8, replyByteCount: Int?, timeout: Duration, isWrite: Bool = false
     ) throws(BusError) -> [UInt8] {
-        let context = try openPort()
-        if mustDrain { drain(context, until: timeout) }
+        let port = try openPort()
+        if mustDrain { drain(port, until: timeout) }
         waitForSilence()
-        if modbus_flush(context) > 0 { figures.strays += 1 }
+        noteStray(port.discard(), "bytes that nobody waited for were dropped")
         figures.requests += 1
         // The time on the wire is not the device's: it comes on top of what it may take to answer.
-        let allowed = timeout + line.duration(byteCount: pdu.count + replyByteCount + 6)
+        let allowed = timeout + line.duration(byteCount: pdu.count + (replyByteCount ?? 64) + 6)
         let microseconds = allowed.microseconds
-        modbus_set_response_timeout(context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
-        modbus_set_slave(context, Int32(unit))
+        modbus_set_response_timeout(port.context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
+        modbus_set_slave(port.context, Int32(unit))
         defer { busyUntil = clock.uptime }
         if isWrite { figures.writes += 1 }
-        let sent = modbus_send_raw_request(context, [unit] + pdu, Int32(pdu.count + 1))
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .sent, unit: unit, request: pdu, raw: RTUReply.frame(unit: unit, pdu: pdu)))
+        let begun = clock.uptime
+        let sent = modbus_send_raw_request(port.context, [unit] + pdu, Int32(pdu.count + 1))
         let sendError = errno
         // An incomplete frame is told as bad data; every other failure means that the port took nothing.
         hasSent = sent > 0 || sendError == HG_EMBBADDATA
         guard sent > 0 else { throw lineFailure(sendError) }
-        var reply = [UInt8](repeating: 0, count: Int(MODBUS_RTU_MAX_ADU_LENGTH))
-        let length = modbus_receive_confirmation(context, &reply)
+        let reply =
+            replyByteCount == nil
+            ? try receiveUncounted(
+                port, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), within: allowed)
+            : try receive(port, unit)
+        quality.answered()
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .answered(after: clock.uptime - begun), unit: unit, request: pdu, reply: reply,
+                raw: RTUReply.frame(unit: unit, pdu: reply)))
+        return reply
+    }
+
+    private func receive(_ port: SerialPort, _ unit: UInt8) throws(BusError) -> [UInt8] {
+        // What libmodbus read of a damaged answer it does not say: it stands before the bytes that are still unused.
+        var reply = [UInt8](repeating: Self.unused, count: Int(MODBUS_RTU_MAX_ADU_LENGTH))
+        let length = modbus_receive_confirmation(port.context, &reply)
         let code = errno
-        guard length > 0 else { throw failure(length, code) }
+        guard length > 0 else {
+            let end = (reply.lastIndex { $0 != Self.unused } ?? -1) + 1
+            throw failure(length, code, seen: Array(reply[..<end]))
+        }
         guard length >= 5, reply[0] == unit else {
-            noteGarbled()
-            throw .garbled("a reply from unit \(reply[0]) instead of \(unit)")
+            let reason = "a reply from unit \(reply[0]) instead of \(unit)"
+            noteGarbled(reason, Array(reply[..<Int(length)]))
+            throw .garbled(reason)
         }
         return Array(reply[1..<(Int(length) - 2)])
     }
 
-    private func failure(_ length: Int32, _ code: Int32) -> BusError {
+    private static let unused: UInt8 = 0xA5
+
+    /// Receives a reply whose length libmodbus does not know.
+    private func receiveUncounted(
+        _ port: SerialPort, _ expected: Expectation, within limit: Duration
+    ) throws(BusError) -> [UInt8] {
+        var bytes = RTUReply()
+        let deadline = clock.uptime + limit
+        repeat {
+            guard let chunk = port.receive(within: max(.zero, deadline - clock.uptime)) else {
+                throw lineFailure(errno)
+            }
+            bytes.append(chunk)
+            if let reply = bytes.reply(to: expected) { return reply }
+        } while clock.uptime < deadline
+        figures.timeouts += 1
+        mustDrain = true
+        trace("no answer in time", bytes.bytes)
+        throw .noResponse
+    }
+
+    private func failure(_ length: Int32, _ code: Int32, seen: [UInt8]) -> BusError {
         if length == 0 {
-            noteGarbled()
+            noteGarbled("a reply from another unit", seen)
             return .garbled("a reply from another unit")
         }
         switch code {
         case ETIMEDOUT:
             figures.timeouts += 1
             mustDrain = true
+            trace(seen.isEmpty ? "no answer in time" : "an answer that broke off after \(seen.count) bytes", seen)
             return .noResponse
         case HG_EMBBADCRC, HG_EMBBADDATA, HG_EMBBADEXC, HG_EMBUNKEXC, HG_EMBMDATA, HG_EMBBADSLAVE:
-            noteGarbled()
-            return .garbled(String(cString: modbus_strerror(code)))
+            let reason = code == HG_EMBBADCRC ? "CRC wrong" : String(cString: modbus_strerror(code))
+            if let suspicion = quality.damaged(port?.receiverErrors) { telling.note(BusNote(.warning, suspicion)) }
+            noteGarbled("\(reason), \(seen.count) bytes", seen)
+            return .garbled(reason)
         default: return lineFailure(code)
         }
     }
 
-    private func noteGarbled() {
+    private func noteGarbled(_ reason: String, _ bytes: [UInt8] = []) {
         figures.garbled += 1
         mustDrain = true
+        trace(reason, bytes)
+    }
+
+    private func noteStray(_ bytes: [UInt8], _ what: String) {
+        guard !bytes.isEmpty else { return }
+        figures.strays += 1
+        trace("\(what): \(bytes.count) bytes", bytes)
+    }
+
+    private func trace(_ remark: String, _ bytes: [UInt8]) {
+        telling.trace.tell(TraceEvent(time: clock.utc, kind: .remark(remark), raw: bytes))
     }
 
     /// The port itself failed: an adapter that was unplugged, mostly.
     private func lineFailure(_ code: Int32) -> BusError {
         closePort()
-        lastFailure = "\(line.path): \(String(cString: modbus_strerror(code))); is the adapter plugged in?"
-        mayOpenAt = clock.uptime + backoff.failed(jitter: 0)
-        return .linkDown(lastFailure)
+        return notUsable(.failed(code: code))
     }
 
     private func waitForSilence() {
@@ -139,14 +204,20 @@ package actor SerialBus: Bus {
         if rest > .zero { usleep(UInt32(rest.microseconds)) }
     }
 
+    /// Waits now for what an unanswered request may still bring.
+    func settle(_ quiet: Duration) {
+        if let port, mustDrain { drain(port, until: quiet) }
+    }
+
     /// Throws away what comes until nothing has come for a whole response time, three of them at the most.
-    private func drain(_ context: OpaquePointer, until quiet: Duration) {
+    private func drain(_ port: SerialPort, until quiet: Duration) {
         let deadline = clock.uptime + quiet * 3
         var quietSince = clock.uptime
         while clock.uptime < deadline, clock.uptime - quietSince < quiet {
             usleep(5000)
-            if modbus_flush(context) > 0 {
-                figures.strays += 1
+            let late = port.discard()
+            if !late.isEmpty {
+                noteStray(late, "a late reply or noise was dropped")
                 quietSince = clock.uptime
             }
         }
@@ -155,61 +226,39 @@ package actor SerialBus: Bus {
 
     // MARK: - Port
 
-    private func openPort() throws(BusError) -> OpaquePointer {
-        if let context { return context }
+    private func openPort() throws(BusError) -> SerialPort {
+        if let port { return port }
         guard clock.uptime >= mayOpenAt else { throw .linkDown(lastFailure) }
-        let parity = CChar(bitPattern: line.format.parity.rawValue.utf8.first ?? 78)
-        guard
-            let made = modbus_new_rtu(
-                line.path, Int32(line.baud), parity, Int32(line.format.dataBits), Int32(line.format.stopBits))
-        else { throw .invalidRequest("\(line.path) at \(line.baud) \(line.format.name) is not a serial line") }
-        modbus_set_error_recovery(made, MODBUS_ERROR_RECOVERY_NONE)
-        // With no byte time-out the response time-out covers the whole reply: a dribbling device cannot stretch it.
-        modbus_set_byte_timeout(made, 0, 0)
-        guard modbus_connect(made) == 0 else {
-            defer { modbus_free(made) }
-            throw openFailure(errno)
+        let made: SerialPort
+        do throws(PortProblem) {
+            made = try SerialPort(line)
+        } catch {
+            throw notUsable(error)
         }
-        if let problem = secure(made) {
-            modbus_close(made)
-            modbus_free(made)
-            throw problem
-        }
-        context = made
+        port = made
+        quality.opened(made.receiverErrors)
         backoff.opened()
         figures.sessions += 1
+        for note in made.notes { telling.note(note) }
+        if !lastFailure.isEmpty { telling.note(BusNote(.notice, "\(line.path) is open again")) }
+        lastFailure = ""
         return made
     }
 
-    /// One master on a line: nobody else may open the port. libmodbus waits by `select`, which ends at descriptor 1023.
-    private func secure(_ context: OpaquePointer) -> BusError? {
-        let descriptor = modbus_get_socket(context)
-        guard descriptor < 1024 else {
-            return .linkDown("\(line.path): too many open files (descriptor \(descriptor))")
-        }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return openFailure(EBUSY) }
-        if line.usesRS485, modbus_rtu_set_serial_mode(context, MODBUS_RTU_RS485) != 0 { return openFailure(errno) }
-        return nil
-    }
-
-    private func openFailure(_ code: Int32) -> BusError {
+    private func notUsable(_ problem: PortProblem) -> BusError {
         mayOpenAt = clock.uptime + backoff.failed(jitter: 0)
-        let advice =
-            switch code {
-            case ENOENT, ENODEV, ENXIO: "no such device; is the adapter plugged in?"
-            case EACCES, EPERM: "permission denied; add the user to the group dialout"
-            case EBUSY: "in use by another program; a line has one master"
-            default: String(cString: strerror(code))
-            }
-        lastFailure = "cannot open \(line.path): \(advice)"
-        return .linkDown(lastFailure)
+        let message = problem.message(line.path)
+        if message != lastFailure {
+            telling.note(BusNote(.warning, message))
+            trace(message, [])
+        }
+        lastFailure = message
+        return .linkDown(message)
     }
 
     private func closePort() {
-        guard let open = context else { return }
-        modbus_close(open)
-        modbus_free(open)
-        context = nil
+        port?.close()
+        port = nil
     }
 }
 

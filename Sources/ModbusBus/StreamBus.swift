@@ -15,6 +15,11 @@ package actor StreamBus: Bus {
 
     private struct Waiting {
         var expected: Expectation
+        /// For the trace: the request, and when it left.
+        var pdu: [UInt8]
+        var sent: Duration
+        /// Whether it is not known that the unit exists.
+        var isSeeking: Bool
         var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
         var timer: Scheduled<Void>
     }
@@ -25,6 +30,7 @@ package actor StreamBus: Bus {
     private let endpoint: Endpoint
     let framing: Framing
     private let clock: any Timekeeper
+    private let telling: BusTelling
     private var channel: (any Channel)?
     private var opening: EventLoopFuture<any Channel>?
     private var waiting: [UInt16: Waiting] = [:]
@@ -47,13 +53,15 @@ package actor StreamBus: Bus {
     }
 
     package init(
-        _ connection: Connection, endpoint: Endpoint, framing: Framing, loop: any EventLoop, clock: any Timekeeper
+        _ connection: Connection, endpoint: Endpoint, framing: Framing, loop: any EventLoop, clock: any Timekeeper,
+        telling: BusTelling = BusTelling()
     ) {
         self.connection = connection
         self.endpoint = endpoint
         self.framing = framing
         self.loop = loop
         self.clock = clock
+        self.telling = telling
         executor = LoopExecutor(loop: loop)
     }
 
@@ -108,14 +116,14 @@ package actor StreamBus: Bus {
     }
 
     func transact(
-        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
+        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
-        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout)
+        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout, isSeeking: isSeeking)
     }
 
     /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
     private func exchange(
-        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration
+        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
         figures.requests += 1
         let transaction = nextTransaction()
@@ -126,11 +134,18 @@ package actor StreamBus: Bus {
             bytes = RTUReply.frame(unit: expected.unit, pdu: pdu)
             rtuReply.clear()
         }
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .sent, unit: expected.unit, transaction: shown(transaction), request: pdu,
+                raw: bytes))
+        let sent = clock.uptime
         let result = await withCheckedContinuation { continuation in
             let timer = loop.scheduleTask(in: .nanoseconds(timeout.microseconds * 1000)) {
                 self.assumeIsolated { $0.expired(transaction) }
             }
-            waiting[transaction] = Waiting(expected: expected, continuation: continuation, timer: timer)
+            waiting[transaction] = Waiting(
+                expected: expected, pdu: pdu, sent: sent, isSeeking: isSeeking, continuation: continuation, timer: timer
+            )
             channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         }
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
@@ -148,10 +163,33 @@ package actor StreamBus: Bus {
         request.continuation.resume(returning: result)
     }
 
+    /// RTU has no transaction ids: ours are nothing to be seen there.
+    private func shown(_ transaction: UInt16) -> UInt16? { framing == .tcp ? transaction : nil }
+
+    private func traceAnswer(_ transaction: UInt16, _ request: Waiting, _ reply: [UInt8]) {
+        guard telling.trace.isOn else { return }
+        let unit = request.expected.unit
+        let raw =
+            framing == .tcp
+            ? TCPFrames.frame(transaction: transaction, unit: unit, pdu: reply)
+            : RTUReply.frame(unit: unit, pdu: reply)
+        telling.trace.tell(
+            TraceEvent(
+                time: clock.utc, kind: .answered(after: clock.uptime - request.sent), unit: unit,
+                transaction: shown(transaction), request: request.pdu, reply: reply, raw: raw))
+    }
+
+    private func trace(_ remark: String, unit: UInt8? = nil, transaction: UInt16? = nil, _ raw: [UInt8] = []) {
+        telling.trace.tell(
+            TraceEvent(time: clock.utc, kind: .remark(remark), unit: unit, transaction: transaction, raw: raw))
+    }
+
     private func expired(_ transaction: UInt16) {
         guard let request = waiting.removeValue(forKey: transaction) else { return }
+        let unanswered = rtuReply.isEmpty ? "no answer in time" : "no answer in time, but \(rtuReply.bytes.count) bytes"
+        trace(unanswered, unit: request.expected.unit, transaction: shown(transaction), rtuReply.bytes)
         figures.timeouts += 1
-        timeoutsInARow += 1
+        if !request.isSeeking { timeoutsInARow += 1 }
         var error = BusError.noResponse
         if framing == .rtu {
             if !rtuReply.isEmpty { error = .garbled("bytes that are no reply to the request") }
@@ -159,7 +197,7 @@ package actor StreamBus: Bus {
             quietUntil = clock.uptime + connection.timeout
         }
         request.continuation.resume(returning: .failure(error))
-        if timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
+        if !request.isSeeking, timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
     }
 
     // MARK: - Bytes
@@ -172,11 +210,14 @@ package actor StreamBus: Bus {
         case .rtu:
             guard let (transaction, request) = waiting.first else {
                 figures.strays += 1
+                trace(
+                    "a late reply or noise was dropped: \(buffer.readableBytes) bytes", Array(buffer.readableBytesView))
                 return
             }
             rtuReply.append(buffer.readableBytesView)
             guard let reply = rtuReply.reply(to: request.expected) else { return }
             timeoutsInARow = 0
+            traceAnswer(transaction, request, reply)
             finish(transaction, with: .success(reply))
         }
     }
@@ -186,6 +227,7 @@ package actor StreamBus: Bus {
             while let frame = try tcpFrames.next() { take(frame) }
         } catch {
             figures.garbled += 1
+            trace("not Modbus TCP: the connection is given up")
             fail(with: error)
             dropChannel()
         }
@@ -195,10 +237,23 @@ package actor StreamBus: Bus {
     private func take(_ frame: TCPFrames.Frame) {
         guard let request = waiting[frame.transaction], request.expected.unit == frame.unit else {
             figures.strays += 1
+            traceStray(frame)
             return
         }
         timeoutsInARow = 0
+        traceAnswer(frame.transaction, request, frame.pdu)
         finish(frame.transaction, with: .success(frame.pdu))
+    }
+
+    private func traceStray(_ frame: TCPFrames.Frame) {
+        let reason =
+            waiting[frame.transaction].map {
+                "a reply from unit \(frame.unit) instead of \($0.expected.unit) was dropped"
+            }
+            ?? "a late reply, or one to nobody's request, was dropped"
+        trace(
+            reason, unit: frame.unit, transaction: frame.transaction,
+            TCPFrames.frame(transaction: frame.transaction, unit: frame.unit, pdu: frame.pdu))
     }
 
     // MARK: - Channel
@@ -215,7 +270,12 @@ package actor StreamBus: Bus {
             return opened
         } catch {
             opening = nil
-            lastFailure = "cannot connect to \(endpoint): \(Self.words(for: error))"
+            let failure = "cannot connect to \(endpoint): \(Self.words(for: error))"
+            if failure != lastFailure {
+                trace(failure)
+                telling.note(BusNote(.warning, failure))
+            }
+            lastFailure = failure
             if clock.uptime >= mayOpenAt {
                 mayOpenAt = clock.uptime + backoff.failed(jitter: Double.random(in: 0..<1))
             }

@@ -38,20 +38,36 @@ package struct SerialFormat: Hashable, Sendable {
     }
 }
 
+/// How the kernel drives an RS-485 transceiver by the RTS signal (site key `rs485`).
+package struct RS485Mode: Hashable, Sendable {
+    /// Level of RTS while sending, and otherwise.
+    package var rtsOnSend = true
+    package var rtsAfterSend = false
+    /// Time between switching RTS and the first bit, and between the last bit and switching back; whole milliseconds.
+    package var delayBeforeSend = Duration.zero
+    package var delayAfterSend = Duration.zero
+    /// Whether what is sent is also received.
+    package var receivesOwn = false
+    /// Whether the port's own terminating resistor is switched on.
+    package var isTerminated = false
+
+    package init() {}
+}
+
 /// A serial line and its settings.
 package struct SerialLine: Hashable, Sendable {
     /// Device file, best a stable one under /dev/serial/by-id.
     package var path: String
     package var baud: Int
     package var format: SerialFormat
-    /// Whether the kernel switches the direction of an RS-485 transceiver.
-    package var usesRS485: Bool
+    /// How the kernel switches the direction of an RS-485 transceiver, nil where it has none to switch.
+    package var rs485: RS485Mode?
 
-    package init(path: String, baud: Int, format: SerialFormat = .standard, usesRS485: Bool = false) {
+    package init(path: String, baud: Int, format: SerialFormat = .standard, rs485: RS485Mode? = nil) {
         self.path = path
         self.baud = baud
         self.format = format
-        self.usesRS485 = usesRS485
+        self.rs485 = rs485
     }
 
     package static let bauds = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]

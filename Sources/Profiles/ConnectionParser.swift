@@ -58,6 +58,7 @@ struct ConnectionParser {
             serial.fail("serial must be the path of a device such as /dev/serial/by-id/…, not '\(path)'")
             return nil
         }
+        warnIfNumbered(path, serial)
         guard let baud = fields["baud"] else {
             field.fail("a serial connection needs 'baud', such as 9600 or 19200")
             return nil
@@ -69,7 +70,7 @@ struct ConnectionParser {
         }
         guard let format = format(fields["format"]) else { return nil }
         return .serial(
-            SerialLine(path: path, baud: rate, format: format, usesRS485: fields["rs485"]?.bool() ?? false))
+            SerialLine(path: path, baud: rate, format: format, rs485: fields["rs485"].flatMap(rs485)))
     }
 
     private func format(_ field: Field?) -> SerialFormat? {
@@ -81,6 +82,41 @@ struct ConnectionParser {
             return nil
         }
         return format
+    }
+
+    /// The kernel numbers adapters in the order in which it finds them.
+    private func warnIfNumbered(_ path: String, _ serial: Field) {
+        guard StablePath.isNumbered(path) else { return }
+        let advice =
+            StablePath(folder: StablePath.folder).of(path).map { "write \($0)" }
+            ?? "write its path below \(StablePath.folder)"
+        problems.warning(
+            serial.place,
+            "\(path) is whichever adapter was found in that place, another one after the next start or plug; \(advice)")
+    }
+
+    /// `true`, `false`, `off` or a mapping; nil where the kernel has nothing to switch.
+    private func rs485(_ field: Field) -> RS485Mode? {
+        guard field.isMapping else {
+            guard let choice = field.choice(["true", "false", "off"]) else { return nil }
+            return choice == "true" ? RS485Mode() : nil
+        }
+        let keys = [
+            "rts_on_send", "rts_after_send", "delay_before_send", "delay_after_send", "receive_own", "termination",
+        ]
+        guard let fields = field.fields(keys) else { return nil }
+        var mode = RS485Mode()
+        let delays = Duration.zero ... .milliseconds(100)
+        mode.rtsOnSend = fields["rts_on_send"]?.bool() ?? mode.rtsOnSend
+        mode.rtsAfterSend = fields["rts_after_send"]?.bool() ?? !mode.rtsOnSend
+        mode.delayBeforeSend = fields["delay_before_send"]?.duration(in: delays) ?? .zero
+        mode.delayAfterSend = fields["delay_after_send"]?.duration(in: delays) ?? .zero
+        mode.receivesOwn = fields["receive_own"]?.bool() ?? false
+        mode.isTerminated = fields["termination"]?.bool() ?? false
+        if mode.rtsOnSend == mode.rtsAfterSend {
+            field.fail("rs485: rts_on_send and rts_after_send must differ, or the direction never changes")
+        }
+        return mode
     }
 
     private func noSerialKeys(_ fields: Fields) -> Bool {

@@ -13,6 +13,8 @@ package final class SerialSimulator: SimulatorServer {
     private let responder: Responder
     private let line: SerialLine
     private let keepsWireTime: Bool
+    /// Whether the other side's settings can be seen, and so must be right.
+    private let seesSettings: Bool
     private let isStopping = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
 
@@ -22,7 +24,8 @@ package final class SerialSimulator: SimulatorServer {
     }
 
     /// - Parameters:
-    ///   - descriptor: an open descriptor (the master side of a pseudo-terminal), nil to open `line.path`. Closed by ``stop()``.
+    ///   - descriptor: the master side of a pseudo-terminal, nil to open `line.path`. Closed by ``stop()``. Units then answer
+    ///     only while the other side is set to the baud rate and parity of `line`, like units on a wire.
     ///   - keepsWireTime: whether answers take as long as they would on a real line; a pseudo-terminal has no wire time.
     package init(
         line: SerialLine, descriptor: Int32? = nil, units: [UInt8: SimulatedUnit], keepsWireTime: Bool = false
@@ -43,6 +46,7 @@ package final class SerialSimulator: SimulatorServer {
         self.context = UncheckedContext(pointer: context)
         self.line = line
         self.keepsWireTime = keepsWireTime
+        seesSettings = descriptor != nil
         responder = Responder(units: units, faults: faults)
         let thread = Thread { [self] in serve() }
         thread.name = "simulator-rtu"
@@ -82,6 +86,8 @@ package final class SerialSimulator: SimulatorServer {
             usleep(20_000)
             return
         }
+        // At another speed or parity a unit gets something that is no frame, and keeps silent.
+        if seesSettings, LineSettings(master: descriptor)?.isHeard(on: line) == false { return frame.silence() }
         for request in frame.append(chunk[..<count]) {
             if keepsWireTime { usleep(UInt32(line.duration(byteCount: request.count).microseconds)) }
             guard request[0] != 0 else { continue }

@@ -18,7 +18,7 @@ struct Headgate: AsyncParsableCommand {
         version: headgateVersion,
         subcommands: [
             RunCommand.self, CheckCommand.self, DemoCommand.self, ReadCommand.self, DevicesCommand.self,
-            ScanCommand.self, ProbeCommand.self,
+            ScanCommand.self, ProbeCommand.self, TraceCommand.self,
             SimulateCommand.self,
             ProfileCommand.self,
             JournalCommand.self, CommandCommand.self, LockoutCommand.self, KeysCommand.self, AuditCommand.self,

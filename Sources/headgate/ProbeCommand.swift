@@ -11,11 +11,12 @@ struct ProbeCommand: AsyncParsableCommand {
             Example: headgate probe tcp:10.20.0.5 1 holding 342 4 --expect 230.5
             CONNECTION is a name of the site file, or tcp:HOST[:PORT], rtu_over_tcp:HOST[:PORT] or serial:PATH. Addresses \
             count from 0. With --expect, give what the device's own display shows now.
-            Exit code 1 when the unit does not answer, nothing fits what is expected, or a running gateway polls the \
-            connection.
+            It goes through the running gateway where that polls the connection.
+            Exit code 1 when the unit does not answer, or nothing fits what is expected.
             """)
 
     @OptionGroup var site: SiteOption
+    @OptionGroup var trace: TraceOption
 
     @Argument(help: "Where the unit is.")
     var connection: String
@@ -61,16 +62,26 @@ struct ProbeCommand: AsyncParsableCommand {
         }
         let span = RegisterSpan(table: table, start: start, registerCount: count)
         let expected = expect.flatMap { DecimalNumber($0) }
-        let words: [UInt16]
+        let words = try await read(span, target)
+        let report = ProbeReport(ProbeTable(span: span, words: words, expected: expected), expected: expected)
+        Console.data(json ? report.json : Array(report.text.utf8))
+        if expected != nil, report.answers.isEmpty { throw ExitCode(1) }
+    }
+
+    private func read(_ span: RegisterSpan, _ target: ToolTarget) async throws -> [UInt16] {
+        let request = ToolRequest(
+            .probe(span, unit: unit), connection: target.connection.endpoint, isTraced: trace.isOn)
+        if let result = try target.askGateway(request) {
+            return result.elements.compactMap { $0.integer.flatMap { UInt16(exactly: $0) } }
+        }
         do {
-            words = try await BusProbe(target.connection).read(span, unit: unit)
+            return try await trace.shown { show in
+                try await BusProbe(target.connection, telling: show?.telling).read(span, unit: unit)
+            }
         } catch {
             Console.talk("headgate: \(error)")
             throw ExitCode(1)
         }
-        let report = ProbeReport(ProbeTable(span: span, words: words, expected: expected), expected: expected)
-        Console.data(json ? report.json : Array(report.text.utf8))
-        if expected != nil, report.answers.isEmpty { throw ExitCode(1) }
     }
 }
 

@@ -13,6 +13,7 @@ struct ReadCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var site: SiteOption
+    @OptionGroup var trace: TraceOption
 
     @Argument(help: ArgumentHelp("What to read.", valueName: "device[/point]"))
     var targets: [String]
@@ -43,7 +44,10 @@ struct ReadCommand: AsyncParsableCommand {
                     "headgate: no device '\(target)'; there are: \(site.devices.map(\.id).joined(separator: ", "))")
                 throw ExitCode(1)
             }
-            switch await AdHocRead(site: site).run(device) {
+            let outcome = try await trace.shown { show in
+                await AdHocRead(site: site, telling: show?.telling) { Console.talk($0) }.run(device)
+            }
+            switch outcome {
             case .failure(let reason):
                 Console.talk("headgate: \(reason)")
                 isGood = false

@@ -19,10 +19,20 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "Least severe log messages shown: trace, debug, info, notice, warning, error, critical.")
     var logLevel = "notice"
 
+    @Option(
+        help: ArgumentHelp(
+            "Show every request and answer on these connections, on stderr.", valueName: "connection[,…]"))
+    var trace: String?
+
     func run() async throws {
         // Before anything else: by default the signal ends the process, also one that is still starting.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         let first = try site.site()
+        let traced = trace?.split(separator: ",").map(String.init) ?? []
+        let known = first.connections.map(\.name)
+        if let unknown = traced.first(where: { !known.contains($0) }) {
+            throw ValidationError("no connection '\(unknown)'; there are: \(known.joined(separator: ", "))")
+        }
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError(
                 "no log level '\(logLevel)'; allowed: trace, debug, info, notice, warning, error, critical")
@@ -30,7 +40,8 @@ struct RunCommand: AsyncParsableCommand {
         var logger = Logger(label: "headgate", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = level
         let (changes, sender) = AsyncStream.makeStream(of: Site.self, bufferingPolicy: .bufferingNewest(1))
-        let gateway = GatewayService(site: first, changes: changes, logger: logger)
+        let gateway = GatewayService(
+            site: first, changes: changes, logger: logger, traced: traced, showTrace: { Console.talk($0) })
         let reloader = ReloadService(option: site, hangups: hangups, sender: sender, logger: logger)
         let group = ServiceGroup(
             configuration: .init(

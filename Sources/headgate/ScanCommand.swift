@@ -12,10 +12,13 @@ struct ScanCommand: AsyncParsableCommand {
             CONNECTION is a name of the site file, or tcp:HOST[:PORT], rtu_over_tcp:HOST[:PORT] or serial:PATH.
             It only reads. On a serial line it first asks likely units at all settings; when none answers, all units at \
             all settings, which takes long: narrow it by --baud, --format and --units. Two stop bits are found as one.
-            Exit code 1 when no unit answered, or a running gateway polls the connection.
+            Where a running gateway polls the connection it is asked between two polls, at the settings of the polls; \
+            others need --pause-polling. Ctrl-C ends the scan.
+            Exit code 1 when no unit answered, or the scan could not be finished.
             """)
 
     @OptionGroup var site: SiteOption
+    @OptionGroup var trace: TraceOption
 
     @Argument(help: "Where to look.")
     var connection: String
@@ -31,6 +34,10 @@ struct ScanCommand: AsyncParsableCommand {
 
     @Option(help: "How long a unit may take to answer, in ms.")
     var timeout = 100
+
+    @Flag(
+        help: "Let the polls of the line rest meanwhile, to try other baud rates and formats under a running gateway.")
+    var pausePolling = false
 
     @Flag(help: "Print one JSON document.")
     var json = false
@@ -51,6 +58,7 @@ struct ScanCommand: AsyncParsableCommand {
     func run() async throws {
         var target = try ToolTarget(connection, site: site)
         target.connection.timeout = .milliseconds(timeout)
+        if try scanThroughGateway(target) { return }
         let library = ProfileLibrary(folders: [ShippedFiles.profiles])
         let profiles = library.files.compactMap { library.load($0.id).value }
         let plan = ScanPlan(
@@ -58,13 +66,33 @@ struct ScanCommand: AsyncParsableCommand {
             formats: format.isEmpty ? nil : format.compactMap(SerialFormat.init(name:)),
             known: profiles.compactMap(\.factorySerial))
         let isTerminal = isatty(STDERR_FILENO) == 1
-        let report = try await BusScan(target.connection, plan: plan, profiles: profiles).run { progress in
-            Self.show(progress, isTerminal: isTerminal)
+        let connection = target.connection
+        let report = try await trace.shown { show in
+            let scan = BusScan(connection, plan: plan, profiles: profiles, telling: show?.telling)
+            return try await scan.run { Self.show($0, isTerminal: isTerminal) }
         }
         if isTerminal { Console.talk("") }
         if let failure = report.failure { Console.talk("headgate: \(failure)") }
         Console.data(json ? report.json : Array(report.text.utf8))
         if report.units.isEmpty || report.failure != nil { throw ExitCode(1) }
+    }
+
+    /// - Returns: false when no running gateway polls it.
+    private func scanThroughGateway(_ target: ToolTarget) throws -> Bool {
+        let formats = format.compactMap(SerialFormat.init(name:))
+        let order = ScanOrder(
+            units: try unitsToAsk(target.connection), bauds: baud.isEmpty ? nil : baud,
+            formats: formats.isEmpty ? nil : formats, timeout: .milliseconds(timeout), pausesPolling: pausePolling)
+        let request = ToolRequest(.scan(order), connection: target.connection.endpoint, isTraced: trace.isOn)
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        guard let result = try target.askGateway(request, progress: { Self.show($0, isTerminal: isTerminal) }) else {
+            return false
+        }
+        if isTerminal { Console.talk("") }
+        if let failure = result["failure"]?.text { Console.talk("headgate: \(failure)") }
+        Console.data(Array((result[json ? "json" : "text"]?.text ?? "").utf8))
+        if result["failure"] != nil || result["found"]?.integer == 0 { throw ExitCode(1) }
+        return true
     }
 
     /// Unit 0 is everybody on a serial line and never asked there.
@@ -100,14 +128,14 @@ struct ScanCommand: AsyncParsableCommand {
     }
 }
 
-/// A connection that a tool may use now.
+/// A connection that a tool is to use, and the gateway that may have it.
 struct ToolTarget {
     var connection: Connection
+    private var folder: String?
 
-    /// - Throws: exit code 1, with the reason on stderr, when there is none or a running gateway has it.
+    /// - Throws: exit code 1, with the reason on stderr, when there is none.
     init(_ text: String, site option: SiteOption) throws {
         let spelledOut = ToolConnection.spelledOut(text)
-        var folder: String?
         if let spelledOut {
             connection = spelledOut
             // Without a site file no gateway of this machine can be asked; a serial port is locked all the same.
@@ -124,8 +152,25 @@ struct ToolTarget {
             connection = named
             folder = site.gateway.stateFolder
         }
-        if let folder, let obstacle = ToolConnection.obstacle(connection, stateFolder: folder) {
-            Console.talk("headgate: \(obstacle)")
+    }
+
+    /// - Returns: nil when no running gateway polls the connection: it is free.
+    /// - Throws: exit code 1, with the reason on stderr, where the gateway says no.
+    func askGateway(
+        _ request: ToolRequest, progress: (BusScan.Progress) -> Void = { _ in }
+    ) throws -> Model.JSONValue? {
+        guard let folder else { return nil }
+        let outcome = ToolClient(stateFolder: folder).run(request) { message in
+            switch message {
+            case .trace(let line): Console.talk(line)
+            case .progress(let step): progress(step)
+            }
+        }
+        switch outcome {
+        case .result(let value): return value
+        case .elsewhere: return nil
+        case .failure(let reason):
+            Console.talk("headgate: \(reason)")
             throw ExitCode(1)
         }
     }

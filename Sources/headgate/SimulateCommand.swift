@@ -14,6 +14,9 @@ struct SimulateCommand: AsyncParsableCommand {
         abstract: "Serve a profile as a Modbus device whose values move, until Ctrl-C.",
         discussion: """
             Example: headgate simulate eastron/sdm630 --tcp 1502 --unit 1 --unit 2 --fault 2=silence
+            Several kinds of units on one line: --pty /tmp/line --baud 19200 --format 8E1 --unit 3 --unit 17=siemens/mag6000
+            --pty makes a pseudo-terminal and a link to it: gateways open the link like a serial port, and as on a wire they \
+            hear nothing at another baud rate or parity.
             Faults: exception:CODE, delay:NNNms, silence, drop, clamp, deaf (ignores writes), mute (does not answer writes); for one unit as UNIT=FAULT, else for all.
             """)
 
@@ -29,14 +32,20 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "Serial device to serve on.")
     var serial: String?
 
+    @Option(help: ArgumentHelp("Make a pseudo-terminal to serve on, and a link to it at this path.", valueName: "link"))
+    var pty: String?
+
     @Option(help: "Baud rate of the serial line.")
     var baud = 19_200
 
     @Option(help: "Character format of the serial line.")
     var format = "8N1"
 
-    @Option(help: "Unit address; may be given several times.")
-    var unit: [Int] = [1]
+    @Option(
+        help: ArgumentHelp(
+            "Unit address, of another profile where one is named; may be given several times.",
+            valueName: "unit[=profile]"))
+    var unit: [String] = ["1"]
 
     @Option(help: ArgumentHelp("How it misbehaves; may be given several times.", valueName: "[unit=]fault"))
     var fault: [String] = []
@@ -46,30 +55,46 @@ struct SimulateCommand: AsyncParsableCommand {
     var lenient = false
 
     func validate() throws {
-        guard (tcp == nil) != (serial == nil) else {
-            throw ValidationError("give either --tcp PORT or --serial DEVICE")
+        guard [tcp != nil, serial != nil, pty != nil].count(where: \.self) == 1 else {
+            throw ValidationError("give one of --tcp PORT, --serial DEVICE and --pty LINK")
         }
-        guard unit.allSatisfy({ (0...255).contains($0) }) else {
-            throw ValidationError("a unit is a number from 0 to 255")
+        guard unit.allSatisfy({ Self.parse($0) != nil }) else {
+            throw ValidationError("--unit is a number from 0 to 255, or UNIT=PROFILE")
         }
         guard SerialFormat(name: format) != nil else { throw ValidationError("--format is something like 8E1 or 8N1") }
     }
 
     func run() async throws {
-        let profile = try Self.profile(profile)
-        let units = Dictionary(
-            unit.map { seed in
-                let unit = SimulatedUnit(profile: profile, seed: UInt64(seed), isLenient: lenient)
-                return (UInt8(seed), unit)
-            }
-        ) { $1 }
-        let server = try start(units)
-        try apply(server.faults)
+        let units = try makeUnits()
+        let terminal = try pty.map { _ in try PseudoTerminal() }
+        let server = try start(units, terminal)
+        try apply(server.faults, Array(units.keys))
+        defer { if let pty { unlink(pty) } }
         let group = ServiceGroup(
             services: [Mover(units: Array(units.values))], gracefulShutdownSignals: [.sigterm, .sigint],
             logger: .init(label: "simulate"))
         try await group.run()
         server.stop()
+        terminal?.close()
+    }
+
+    /// `17` or `17=siemens/mag6000`; nil for anything else.
+    private static func parse(_ text: String) -> (unit: UInt8, profile: String?)? {
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard let number = parts.first.flatMap({ UInt8($0) }) else { return nil }
+        return (number, parts.count == 2 ? parts[1] : nil)
+    }
+
+    private func makeUnits() throws -> [UInt8: SimulatedUnit] {
+        var units: [UInt8: SimulatedUnit] = [:]
+        var profiles: [String: DeviceProfile] = [:]
+        for (number, other) in unit.compactMap(Self.parse) {
+            let name = other ?? profile
+            let loaded = try profiles[name] ?? Self.profile(name)
+            profiles[name] = loaded
+            units[number] = SimulatedUnit(profile: loaded, seed: UInt64(number), isLenient: lenient)
+        }
+        return units
     }
 
     /// A profile by id from the library, or by path.
@@ -82,21 +107,30 @@ struct SimulateCommand: AsyncParsableCommand {
         return profile
     }
 
-    private func start(_ units: [UInt8: SimulatedUnit]) throws -> any SimulatorServer {
+    private func start(_ units: [UInt8: SimulatedUnit], _ terminal: PseudoTerminal?) throws -> any SimulatorServer {
         if let tcp {
             let server = try TCPSimulator(host: host, port: tcp, units: units)
             Console.data(Array("serving \(profile) on \(host):\(server.port), units \(units.keys.sorted())".utf8))
             return server
         }
+        if let pty, let terminal { try link(pty, to: terminal.slavePath) }
         let line = SerialLine(
-            path: serial ?? "", baud: baud, format: SerialFormat(name: format) ?? .standard)
-        let server = try SerialSimulator(line: line, units: units)
+            path: serial ?? pty ?? "", baud: baud, format: SerialFormat(name: format) ?? .standard)
+        let server = try SerialSimulator(line: line, descriptor: terminal?.master, units: units)
         Console.data(
             Array("serving \(profile) on \(line.path) at \(baud) \(format), units \(units.keys.sorted())".utf8))
         return server
     }
 
-    private func apply(_ plan: FaultPlan) throws {
+    /// Replaces a link that a simulator left behind, and nothing else.
+    private func link(_ path: String, to terminal: String) throws {
+        if (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) != nil { unlink(path) }
+        guard symlink(terminal, path) == 0 else {
+            throw ValidationFailure("cannot make the link \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private func apply(_ plan: FaultPlan, _ all: [UInt8]) throws {
         for text in fault {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard let parsed = Fault(parts.last ?? ""), parts.count == 1 || UInt8(parts[0]) != nil else {
@@ -104,7 +138,7 @@ struct SimulateCommand: AsyncParsableCommand {
                     "no fault '\(text)'; allowed: exception:4, delay:300ms, most:32, silence, drop, clamp, deaf, mute, with UNIT= before it"
                 )
             }
-            let units = parts.count == 2 ? [UInt8(parts[0]) ?? 0] : unit.map { UInt8($0) }
+            let units = parts.count == 2 ? [UInt8(parts[0]) ?? 0] : all
             for unit in units { plan.set(parsed, unit: unit) }
         }
     }

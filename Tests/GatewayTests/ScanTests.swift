@@ -24,16 +24,20 @@ import Testing
         return try await BusScan(connection, plan: plan, profiles: profiles).run { _ in }
     }
 
-    @Test func threeUnitsOnALineAreFoundAndTheirProfilesNamed() async throws {
+    /// The simulated units are as deaf at another baud rate or parity as real ones.
+    @Test(arguments: [(4800, "8O1"), (19_200, "8E1"), (38_400, "8N1"), (115_200, "8O1")])
+    func threeUnitsOnALineOfUnknownSettingsAreFoundAndTheirProfilesNamed(baud: Int, format: String) async throws {
         let terminal = try PseudoTerminal()
         defer { terminal.close() }
-        let line = SerialLine(path: terminal.slavePath, baud: 19_200)
+        let real = SerialLine(path: terminal.slavePath, baud: baud, format: try #require(SerialFormat(name: format)))
         let units = try Self.units(Self.three)
-        let field = try SerialSimulator(line: line, descriptor: terminal.master, units: units)
+        let field = try SerialSimulator(line: real, descriptor: terminal.master, units: units)
         defer { field.stop() }
-        let connection = Connection(name: "line", channel: .serial(line), timeout: .milliseconds(20))
+        let guess = SerialLine(path: terminal.slavePath, baud: 9600)
+        let connection = Connection(name: "line", channel: .serial(guess), timeout: .milliseconds(20))
         let report = try await Self.scan(connection, units: Array(1...60))
         #expect(report.failure == nil)
+        #expect(report.line == real)
         #expect(report.units.map(\.unit) == [3, 17, 42])
         #expect(report.units.map(\.profiles) == [["abb/b23"], ["siemens/mag6000"], ["socomec/countis-e34"]])
         let written = units.values.filter { !$0.writes.isEmpty }

@@ -28,7 +28,8 @@ import Testing
         "Audit": ["Crypto"],
         "Engine": ["Model", "Synchronization"],
         "ModbusBus": [
-            "CModbus", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization",
+            "CModbus", "CTerminal", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "NIOCore", "NIOPosix",
+            "Synchronization",
         ],
         "SQLiteJournal": [
             "Audit", "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",

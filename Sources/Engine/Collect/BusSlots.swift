@@ -43,6 +43,9 @@ struct BusSlots {
     /// Transactions and urgent requests that wait or are under way.
     var urgentCount: Int { urgent.count + reserved.count }
 
+    /// Whether a poll waits for a place.
+    var pollsWait: Bool { !polls.isEmpty }
+
     /// Takes a place if one can be had now. Nobody who waits could use it: they would have it already.
     mutating func takeIfFree(_ device: Int, _ claim: Claim) -> Bool {
         guard free > 0, mayStart(device, claim) else { return false }

@@ -211,6 +211,7 @@ extension Poller {
 
     private func send(_ write: RegisterWrite, to index: Int) async -> WriteFailure? {
         let device = devices[index].device
+        guard !isPaused else { return .notSent(Self.pauseReason) }
         defer { board.update(device.id) { $0.writes += 1 } }
         do throws(WriteFailure) {
             try await bus.write(write, unit: device.unit, timeout: timeout(ofUnit: device.unit))

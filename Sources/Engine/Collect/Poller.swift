@@ -14,7 +14,11 @@ package actor Poller {
     var health: [UnitHealth]
     /// Why each device was last given up on: what its points say while it is left alone.
     var downReasons: [QualityReason]
-    private var schedule: PollSchedule
+    var schedule: PollSchedule
+    /// Who wants the line for itself, see ``pause()``.
+    var pauses = 0
+    /// When a guest may use the bus again, see ``asGuest(_:)``.
+    var guestMayUseAt = Duration.zero
     private(set) var busy: Set<Int> = []
     let substitute = Substitute()
     var slots: BusSlots
@@ -107,10 +111,11 @@ package actor Poller {
         let index = due.slot.device
         countMissed(due)
         let begun = clock.utc
+        if isPaused { countUnasked(due) }
         let answers = await poll(due)
         let isSilent = !answers.isEmpty && answers.allSatisfy(\.isSilence)
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
-        await tellLosses(of: index, isMissing: due.missed > 0, isSilent: isSilent)
+        await tellLosses(of: index, isMissing: due.missed > 0 || isPaused, isSilent: isSilent)
         let samples = devices[index].decode(answers)
         let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
         report(verdict, of: index)
@@ -188,6 +193,10 @@ package actor Poller {
         var attempt = 1
         while true {
             await takeSlot(index, .poll)
+            if isPaused {
+                slots.release(index, .poll, used: .zero)
+                return (PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.outOfService))), nil)
+            }
             let sent = clock.uptime
             let result = await read(block.span, unit: device.unit)
             let time = middle(since: sent)
@@ -213,6 +222,7 @@ package actor Poller {
     }
 
     func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+        if isPaused { return .failure(.linkDown(Self.pauseReason)) }
         do throws(BusError) {
             return .success(try await bus.read(span, unit: unit, timeout: timeout(ofUnit: unit)))
         } catch {
@@ -297,6 +307,12 @@ package actor Poller {
         board.update(devices[index].device.id) { $0.missedPolls += UInt64(due.missed) }
     }
 
+    /// A poll at which nothing is asked, because somebody has the line.
+    private func countUnasked(_ due: PollSchedule.Due) {
+        missed[due.slot.device].add(1, from: clock.utc - due.period, to: clock.utc, at: clock.uptime)
+        board.update(devices[due.slot.device].device.id) { $0.missedPolls += 1 }
+    }
+
     private func tellLosses(of index: Int, isMissing: Bool, isSilent: Bool, isLast: Bool = false) async {
         let device = devices[index].device.id
         let now = clock.uptime
@@ -309,6 +325,7 @@ package actor Poller {
 
     // MARK: - Slots
 
+    /// - Parameter index: of the device, -1 for none of ours.
     func takeSlot(_ index: Int, _ claim: BusSlots.Claim) async {
         if slots.takeIfFree(index, claim) { return }
         await withCheckedContinuation { slots.wait(index, claim, $0) }

@@ -82,8 +82,9 @@ extension QualityReason {
         case .outOfRange: "some values are outside their usual range"
         case .configSuspect: "another device may be answering than the profile is for"
         case .waiting: "some values wait for a scale that the device has not given yet"
+        case .outOfService: "rests while its connection is scanned"
         case .localOverride, .lastValue, .stale, .flatline, .substituted, .sensorLimit, .spike, .drift, .torn,
-            .clockSuspect, .simulated, .outOfService, .shutdown:
+            .clockSuspect, .simulated, .shutdown:
             "some values are \(code)"
         }
     }

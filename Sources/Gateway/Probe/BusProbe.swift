@@ -1,5 +1,5 @@
 import Engine
-import ModbusBus
+package import ModbusBus
 package import Model
 import NIOCore
 import NIOPosix
@@ -12,15 +12,17 @@ package struct BusProbe: Sendable {
     }
 
     private let connection: Connection
+    private let telling: BusTelling
 
-    package init(_ connection: Connection) {
+    package init(_ connection: Connection, telling: BusTelling? = nil) {
         self.connection = connection
+        self.telling = telling ?? BusTelling()
     }
 
     /// - Returns: one word a register or bit.
     package func read(_ span: RegisterSpan, unit: UInt8) async throws -> [UInt16] {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let bus = Buses.make(connection, loop: loops.next(), clock: SystemClock())
+        let bus = Buses.make(connection, loop: loops.next(), clock: SystemClock(), telling: telling)
         let result: Result<[UInt16], BusError>
         do throws(BusError) {
             result = .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
@@ -32,7 +34,7 @@ package struct BusProbe: Sendable {
         return try result.mapError { Failure(description: Self.words($0, span, unit)) }.get()
     }
 
-    private static func words(_ error: BusError, _ span: RegisterSpan, _ unit: UInt8) -> String {
+    static func words(_ error: BusError, _ span: RegisterSpan, _ unit: UInt8) -> String {
         switch error {
         case .linkDown(let reason), .invalidRequest(let reason): reason
         case .noResponse: "unit \(unit) does not answer"

@@ -1,5 +1,5 @@
 import Engine
-import ModbusBus
+package import ModbusBus
 package import Model
 import NIOCore
 import NIOPosix
@@ -18,15 +18,29 @@ package struct BusScan: Sendable {
     private let connection: Connection
     private let plan: ScanPlan
     private let matching: ProfileMatching
+    private let telling: BusTelling
+    private let shared: (any ScanChannel)?
     private let clock = SystemClock()
 
-    package init(_ connection: Connection, plan: ScanPlan, profiles: [DeviceProfile]) {
+    package init(
+        _ connection: Connection, plan: ScanPlan, profiles: [DeviceProfile], telling: BusTelling? = nil
+    ) {
+        self.init(connection, plan: plan, profiles: profiles, telling: telling ?? BusTelling(), shared: nil)
+    }
+
+    /// - Parameter shared: the channel that everything goes through; nil to open the connection itself.
+    init(
+        _ connection: Connection, plan: ScanPlan, profiles: [DeviceProfile], telling: BusTelling,
+        shared: (any ScanChannel)?
+    ) {
         self.connection = connection
         self.plan = plan
+        self.telling = telling
+        self.shared = shared
         matching = ProfileMatching(profiles: profiles)
     }
 
-    package func run(progress: (Progress) -> Void) async throws -> ScanReport {
+    package func run(progress: (Progress) async -> Void) async throws -> ScanReport {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var report = ScanReport(endpoint: connection.endpoint)
         // First whoever is likely, at all settings; then everybody, setting by setting.
@@ -54,9 +68,12 @@ package struct BusScan: Sendable {
     /// Asks `units` at one setting; the first answer settles it, and then all units are asked.
     private func hasAnswer(
         on line: SerialLine?, from units: [UInt8], _ loops: MultiThreadedEventLoopGroup, _ report: inout ScanReport,
-        _ progress: (Progress) -> Void
+        _ progress: (Progress) async -> Void
     ) async throws -> Bool {
-        let bus = Buses.makeInterviewing(connection(on: line), loop: loops.next(), clock: clock)
+        let bus =
+            shared
+            ?? OwnChannel(
+                Buses.makeInterviewing(connection(on: line), loop: loops.next(), clock: clock, telling: telling))
         let found = await sweep(bus, units, line, &report, progress, stopsAtFirst: units != plan.units)
         if !found.isEmpty {
             let all =
@@ -70,12 +87,16 @@ package struct BusScan: Sendable {
     }
 
     private func sweep(
-        _ bus: any InterviewingBus, _ units: [UInt8], _ line: SerialLine?, _ report: inout ScanReport,
-        _ progress: (Progress) -> Void, stopsAtFirst: Bool
+        _ bus: any ScanChannel, _ units: [UInt8], _ line: SerialLine?, _ report: inout ScanReport,
+        _ progress: (Progress) async -> Void, stopsAtFirst: Bool
     ) async -> [(UInt8, UInt8?)] {
         var found: [(UInt8, UInt8?)] = []
         let span = RegisterSpan(table: .holding, start: 0, registerCount: 1)
         for unit in units {
+            guard !Task.isCancelled else {
+                report.failure = "cancelled"
+                return found
+            }
             report.requests += 1
             do throws(BusError) {
                 _ = try await bus.read(span, unit: unit, timeout: connection.timeout)
@@ -91,7 +112,7 @@ package struct BusScan: Sendable {
                 case .noResponse, .garbled, .invalidRequest: break
                 }
             }
-            progress(
+            await progress(
                 Progress(
                     line: line, unit: unit, requests: report.requests, requestLimit: plan.requestLimit,
                     found: found.count))
@@ -101,7 +122,7 @@ package struct BusScan: Sendable {
     }
 
     private func identify(
-        _ bus: any InterviewingBus, unit: UInt8, exception: UInt8?, _ report: inout ScanReport
+        _ bus: any ScanChannel, unit: UInt8, exception: UInt8?, _ report: inout ScanReport
     ) async -> FoundUnit {
         let description = await bus.describe(unit: unit, timeout: connection.timeout)
         var asked = 0

@@ -4,6 +4,8 @@ package import Model
 /// A unit that answered a scan.
 package struct FoundUnit: Hashable, Sendable {
     package var unit: UInt8
+    /// The device of the site file that it is, where it is one.
+    package var device: String?
     /// The exception it gave to the first question, nil when it gave a register.
     package var exception: UInt8?
     package var vendor: String?
@@ -25,7 +27,8 @@ package struct FoundUnit: Hashable, Sendable {
 
     fileprivate var document: JSONValue {
         .compact([
-            ("unit", .integer(unit)), ("exception", exception.map { .integer($0) } ?? .null),
+            ("unit", .integer(unit)), ("device", .optional(device)),
+            ("exception", exception.map { .integer($0) } ?? .null),
             ("vendor", .optional(vendor)), ("product", .optional(product)), ("revision", .optional(revision)),
             ("server_id", .optional(serverID)), ("profiles", .array(profiles.map { .string($0) })),
         ])
@@ -35,7 +38,7 @@ package struct FoundUnit: Hashable, Sendable {
         let identity = [vendor, product, revision].compactMap(\.self).joined(separator: " ")
         return [
             "\(unit)", exception.map { "exception \($0)" } ?? "registers", identity.isEmpty ? serverID ?? "" : identity,
-            profiles.isEmpty ? "no profile identifies it" : profiles.joined(separator: ", "),
+            profiles.isEmpty ? "no profile identifies it" : profiles.joined(separator: ", "), device ?? "",
         ]
     }
 }
@@ -50,7 +53,7 @@ package struct ScanReport: Hashable, Sendable {
     /// Why it ended early, in words: the port or the connection is not to be had.
     package var failure: String?
 
-    /// `{"endpoint","baud","format","units":[{"unit","exception","vendor","product","revision","server_id","profiles"}],
+    /// `{"endpoint","baud","format","units":[{"unit","device","exception","vendor","product","revision","server_id","profiles"}],
     /// "requests","failure"}`
     package var json: [UInt8] {
         JSONValue.compact([
@@ -62,8 +65,9 @@ package struct ScanReport: Hashable, Sendable {
 
     package var text: String {
         guard !units.isEmpty else { return "no unit answered on \(endpoint) to \(requests) requests" }
-        var table = TextTable(["UNIT", "ANSWERS WITH", "SAYS IT IS", "PROFILES"])
-        for unit in units { table.add(unit.row) }
+        let isConfigured = units.contains { $0.device != nil }
+        var table = TextTable(["UNIT", "ANSWERS WITH", "SAYS IT IS", "PROFILES"] + (isConfigured ? ["DEVICE"] : []))
+        for unit in units { table.add(isConfigured ? unit.row : unit.row.dropLast()) }
         let settings = line.map { " at \($0.baud) \($0.format.name)" } ?? ""
         let head = "\(endpoint)\(settings): \(units.count) \(units.count == 1 ? "unit" : "units")"
         let answersAll = line == nil && units.count > 30

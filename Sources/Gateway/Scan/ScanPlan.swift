@@ -27,7 +27,7 @@ package struct ScanPlan: Hashable, Sendable {
         let allFormats = formats ?? Self.formats
         var settings: [SerialLine] = []
         func add(_ baud: Int, _ format: SerialFormat) {
-            let candidate = SerialLine(path: line.path, baud: baud, format: format, usesRS485: line.usesRS485)
+            let candidate = SerialLine(path: line.path, baud: baud, format: format, rs485: line.rs485)
             guard allBauds.contains(baud), allFormats.contains(format), !settings.contains(candidate) else { return }
             settings.append(candidate)
         }

@@ -1,4 +1,3 @@
-import Console
 package import Model
 
 /// The connection that a tool at the shell works on: one of the site file, or one that is spelled out.
@@ -20,18 +19,5 @@ package enum ToolConnection {
         guard let port = Int(text[text.index(after: colon)...]), (1...65_535).contains(port) else { return nil }
         let host = text[..<colon].drop { $0 == "[" }
         return Endpoint(host: String(host.last == "]" ? host.dropLast() : host), port: port)
-    }
-
-    /// Whether the gateway that runs on `stateFolder` polls `connection`: then nobody else may talk there, in words; nil
-    /// when the bus is free.
-    package static func obstacle(_ connection: Connection, stateFolder: String) -> String? {
-        guard let answer = ControlClient(stateFolder: stateFolder).ask("devices", timeout: .seconds(5)),
-            let reply = try? JSONValue(parsing: Array(answer.utf8))
-        else { return nil }
-        let users = (reply["devices"]?.elements ?? []).filter { $0["endpoint"]?.text == connection.endpoint }
-        guard !users.isEmpty else { return nil }
-        let names = users.compactMap { $0["id"]?.text }.joined(separator: ", ")
-        return "the running gateway polls \(names) on \(connection.endpoint), and a bus has one master; "
-            + "stop the gateway, or take these devices out of its site file and reload it"
     }
 }

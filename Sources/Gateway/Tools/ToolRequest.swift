@@ -1,0 +1,72 @@
+package import Model
+
+/// What a tool at the shell asks of the running gateway: `tool DOCUMENT` on the local socket, answered by lines of JSON:
+/// `{"trace"}`, `{"lost"}` (lines of the trace that a slow reader missed) and `{"progress"}`, and at the end `{"result"}`,
+/// `{"error"}` or `{"elsewhere":true}` for a connection that this gateway does not poll.
+package struct ToolRequest: Hashable, Sendable {
+    package enum Job: Hashable, Sendable {
+        /// Shows what is said on the connection, for so long.
+        case trace(seconds: Int)
+        case probe(RegisterSpan, unit: UInt8)
+        case scan(ScanOrder)
+        /// Reads the device of the site file with this name.
+        case read(device: String)
+    }
+
+    package var job: Job
+    /// Name or endpoint; for ``Job/read(device:)`` it is the device's.
+    package var connection: String
+    /// Whether the trace is shown besides.
+    package var isTraced: Bool
+
+    package init(_ job: Job, connection: String, isTraced: Bool = false) {
+        self.job = job
+        self.connection = connection
+        self.isTraced = isTraced
+    }
+
+    /// The request line.
+    package var line: String {
+        let place: [(String, JSONValue)] = [
+            ("connection", .string(connection)), ("traced", isTraced ? .bool(true) : .null),
+        ]
+        return "tool " + String(decoding: JSONValue.compact(place + members).bytes, as: UTF8.self)
+    }
+
+    private var members: [(String, JSONValue)] {
+        switch job {
+        case .trace(let seconds): [("do", .string("trace")), ("seconds", .integer(seconds))]
+        case .probe(let span, let unit):
+            [
+                ("do", .string("probe")), ("unit", .integer(unit)), ("table", .string(span.table.rawValue)),
+                ("address", .integer(span.start)), ("count", .integer(span.registerCount)),
+            ]
+        case .scan(let order): [("do", .string("scan"))] + order.members
+        case .read(let device): [("do", .string("read")), ("device", .string(device))]
+        }
+    }
+
+    /// Nil for a line that is no such request.
+    package init?(line: String) {
+        guard line.hasPrefix("tool "), let document = try? JSONValue(parsing: Array(line.dropFirst(5).utf8)) else {
+            return nil
+        }
+        connection = document["connection"]?.text ?? ""
+        isTraced = document["traced"]?.isTrue ?? false
+        switch document["do"]?.text {
+        case "trace": job = .trace(seconds: Int(document["seconds"]?.integer ?? 30))
+        case "read": job = .read(device: document["device"]?.text ?? "")
+        case "scan":
+            guard let order = ScanOrder(document) else { return nil }
+            job = .scan(order)
+        case "probe":
+            guard let table = document["table"]?.text.flatMap(RegisterTable.init(rawValue:)),
+                let start = document["address"]?.integer.flatMap({ UInt16(exactly: $0) }),
+                let count = document["count"]?.integer, (1...2000).contains(count),
+                let unit = document["unit"]?.integer.flatMap({ UInt8(exactly: $0) })
+            else { return nil }
+            job = .probe(RegisterSpan(table: table, start: start, registerCount: Int(count)), unit: unit)
+        default: return nil
+        }
+    }
+}

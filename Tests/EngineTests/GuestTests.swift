@@ -1,0 +1,100 @@
+import GatewayTesting
+import Model
+import Testing
+
+@testable import Engine
+
+/// Looking for units between polls, and polls that rest, in virtual time.
+@Suite(.timeLimit(.minutes(1))) struct GuestTests {
+    /// Asks a silent unit over and over, as a scan does.
+    static func seek(_ rig: PollerRig, _ count: Int, wait: Duration) async {
+        for _ in 0..<count {
+            let bus = rig.bus
+            _ = await rig.poller.asGuest { () async -> Bool in
+                let span = RegisterSpan(table: .holding, start: 0, registerCount: 1)
+                return (try? await bus.read(span, unit: 99, timeout: wait)) != nil
+            }
+        }
+    }
+
+    /// Moves time in steps that are short against a request, so that nobody's sleep is jumped over.
+    static func step(_ rig: PollerRig, _ duration: Duration) async {
+        let end = rig.clock.uptime + duration
+        while rig.clock.uptime < end {
+            await rig.clock.advance(by: .milliseconds(10))
+            for _ in 0..<50 { await Task.yield() }
+        }
+    }
+
+    @Test func aGuestOnABusWithRoomCostsNoPoll() async throws {
+        let rig = PollerRig([registers([0]), registers([0])])
+        try await rig.run {
+            async let _: Void = Self.seek(rig, 10_000, wait: .milliseconds(100))
+            await Self.step(rig, .seconds(20))
+        }
+        for unit in UInt8(1)...2 {
+            let times = rig.times(of: unit)
+            #expect(times.count >= 18, "unit \(unit): \(times.count)")
+        }
+        #expect(rig.times(of: 99).count >= 15)
+    }
+
+    @Test func onABusThatIsFullAGuestGetsAQuarterOfTheTime() async throws {
+        // Forty devices at 10 ms each ten times a second: four times as much as there is time for.
+        let rig = PollerRig((0..<40).map { _ in registers([0], every: .milliseconds(100)) })
+        try await rig.run {
+            async let _: Void = Self.seek(rig, 10_000, wait: .milliseconds(50))
+            await rig.clock.advance(by: .seconds(20))
+            let guests = rig.times(of: 99).count
+            #expect(guests > 20 && Double(guests) * 0.05 <= 20 * 0.27, "\(guests) requests of 50 ms in 20 s")
+        }
+    }
+
+    @Test func pollsThatRestAreBadAndToldAndGoOn() async throws {
+        let rig = PollerRig([registers([0])])
+        try await rig.run {
+            await rig.clock.advance(by: .seconds(5))
+            await rig.poller.pause()
+            let before = rig.times(of: 1).count
+            await rig.clock.advance(by: .seconds(10))
+            #expect(rig.times(of: 1).count == before, "nothing is asked")
+            #expect(rig.bus.closings == 1, "the channel is free for somebody else")
+            let row = await rig.poller.readNow("d1")?.first
+            #expect(row?.reasons == QualityReasons(.commDown))
+            await rig.poller.resume()
+            await rig.clock.advance(by: .seconds(5))
+            #expect(rig.times(of: 1).count >= before + 4)
+        }
+        let resting = rig.batches(of: 1).filter { $0.reasons == [QualityReasons(.outOfService)] }
+        #expect(!resting.isEmpty && resting.allSatisfy { $0.values == [.null] })
+        let gaps = rig.journal.entries.compactMap { entry -> GapRecord? in
+            if case .gap(let gap) = entry.body { return gap }
+            return nil
+        }
+        #expect(gaps.map(\.reason) == [.notPolled])
+        #expect(gaps.first.map { (9...11).contains($0.count) } == true, "\(gaps)")
+        #expect(rig.board.status(of: "d1")?.state == .online)
+    }
+
+    @Test func nothingIsWrittenWhilePollsRest() async throws {
+        let rig = PollerRig([registers([0])])
+        try await rig.run {
+            await rig.clock.advance(by: .seconds(1))
+            await rig.poller.pause()
+            let outcome = await rig.poller.write("d1", point: "r0", value: .int(5))
+            guard case .notSent = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            await rig.poller.resume()
+        }
+        #expect(rig.bus.writes.isEmpty)
+    }
+
+    @Test func aGuestOfAPollerThatHasStoppedSendsNothing() async throws {
+        let rig = PollerRig([registers([0])])
+        try await rig.run { await rig.clock.advance(by: .seconds(1)) }
+        let value = await rig.poller.asGuest { true }
+        #expect(value == nil)
+    }
+}
