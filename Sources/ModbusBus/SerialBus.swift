@@ -8,7 +8,7 @@ package import Model
 /// queue of its own.
 ///
 /// RTU has no transaction id: what keeps a late reply from becoming the answer to another request is the silence that is
-/// waited for after every error, and the flush before every request.
+/// waited for after every error, the flush before every request, and ``LateReplies``.
 package actor SerialBus: Bus {
     package nonisolated let executor: any SerialExecutor
     private let connection: Connection
@@ -21,6 +21,9 @@ package actor SerialBus: Bus {
     /// When the line was last busy.
     private var busyUntil = Duration.zero
     private var mustDrain = false
+    private var late: LateReplies
+    /// What the unit took for the last reply, without the time on the wire.
+    private var replyTime = Duration.zero
     /// Whether any byte of the last request may have left.
     private var hasSent = false
     package private(set) var figures = BusFigures()
@@ -33,14 +36,19 @@ package actor SerialBus: Bus {
         self.connection = connection
         self.line = line
         self.clock = clock
+        late = LateReplies(limit: connection.timeout)
         executor = LineExecutor(label: "serial \(line.path)")
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        try await timedRead(span, unit: unit, timeout: timeout).words
+    }
+
+    package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         let request = try ReadRequest(span)
         let reply = try transact(request.pdu, unit: unit, replyByteCount: request.replyByteCount, timeout: timeout)
         do {
-            return try request.words(of: reply)
+            return BusReply(words: try request.words(of: reply), duration: replyTime)
         } catch {
             if case .garbled = error { noteGarbled() }
             throw error
@@ -77,17 +85,20 @@ package actor SerialBus: Bus {
         _ pdu: [UInt8], unit: UInt8, replyByteCount: Int, timeout: Duration, isWrite: Bool = false
     ) throws(BusError) -> [UInt8] {
         let context = try openPort()
-        if mustDrain { drain(context, until: timeout) }
+        if mustDrain { drain(context, for: late.silence(after: timeout, at: clock.uptime)) }
+        rest(until: late.quietUntil(unit))
         waitForSilence()
-        if modbus_flush(context) > 0 { figures.strays += 1 }
+        discard(context)
         figures.requests += 1
         // The time on the wire is not the device's: it comes on top of what it may take to answer.
-        let allowed = timeout + line.duration(byteCount: pdu.count + replyByteCount + 6)
+        let wireTime = line.duration(byteCount: pdu.count + replyByteCount + 6)
+        let allowed = timeout + wireTime
         let microseconds = allowed.microseconds
         modbus_set_response_timeout(context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
         modbus_set_slave(context, Int32(unit))
         defer { busyUntil = clock.uptime }
         if isWrite { figures.writes += 1 }
+        let begun = clock.uptime
         let sent = modbus_send_raw_request(context, [unit] + pdu, Int32(pdu.count + 1))
         let sendError = errno
         // An incomplete frame is told as bad data; every other failure means that the port took nothing.
@@ -96,23 +107,29 @@ package actor SerialBus: Bus {
         var reply = [UInt8](repeating: 0, count: Int(MODBUS_RTU_MAX_ADU_LENGTH))
         let length = modbus_receive_confirmation(context, &reply)
         let code = errno
-        guard length > 0 else { throw failure(length, code) }
+        guard length > 0 else {
+            let error = failure(length, code, of: unit)
+            if error == .noResponse { drain(context, for: late.silence(after: timeout, at: clock.uptime)) }
+            throw error
+        }
         guard length >= 5, reply[0] == unit else {
-            noteGarbled()
+            noteForeign(unit)
             throw .garbled("a reply from unit \(reply[0]) instead of \(unit)")
         }
+        replyTime = max(.zero, clock.uptime - begun - wireTime)
+        late.answered(by: unit, after: replyTime)
         return Array(reply[1..<(Int(length) - 2)])
     }
 
-    private func failure(_ length: Int32, _ code: Int32) -> BusError {
+    private func failure(_ length: Int32, _ code: Int32, of unit: UInt8) -> BusError {
         if length == 0 {
-            noteGarbled()
+            noteForeign(unit)
             return .garbled("a reply from another unit")
         }
         switch code {
         case ETIMEDOUT:
             figures.timeouts += 1
-            mustDrain = true
+            late.missed(unit, at: clock.uptime)
             return .noResponse
         case HG_EMBBADCRC, HG_EMBBADDATA, HG_EMBBADEXC, HG_EMBUNKEXC, HG_EMBMDATA, HG_EMBBADSLAVE:
             noteGarbled()
@@ -126,6 +143,13 @@ package actor SerialBus: Bus {
         mustDrain = true
     }
 
+    /// Somebody else answered, too late: the reply of `unit` is still to come.
+    private func noteForeign(_ unit: UInt8) {
+        noteGarbled()
+        late.strayed(byteCount: Int(MODBUS_RTU_MAX_ADU_LENGTH), at: clock.uptime)
+        late.missed(unit, at: clock.uptime)
+    }
+
     /// The port itself failed: an adapter that was unplugged, mostly.
     private func lineFailure(_ code: Int32) -> BusError {
         closePort()
@@ -135,22 +159,36 @@ package actor SerialBus: Bus {
     }
 
     private func waitForSilence() {
-        let rest = max(line.frameSilence, connection.pause) - (clock.uptime - busyUntil)
-        if rest > .zero { usleep(UInt32(rest.microseconds)) }
+        rest(until: busyUntil + max(line.frameSilence, connection.pause))
     }
 
-    /// Throws away what comes until nothing has come for a whole response time, three of them at the most.
-    private func drain(_ context: OpaquePointer, until quiet: Duration) {
-        let deadline = clock.uptime + quiet * 3
+    private func rest(until moment: Duration) {
+        let rest = moment - clock.uptime
+        if rest > .zero { usleep(UInt32(clamping: rest.microseconds)) }
+    }
+
+    /// Throws away what comes until nothing has come for so long; three times as long at the most.
+    private func drain(_ context: OpaquePointer, for silence: Duration) {
+        let deadline = clock.uptime + silence * 3
         var quietSince = clock.uptime
-        while clock.uptime < deadline, clock.uptime - quietSince < quiet {
-            usleep(5000)
-            if modbus_flush(context) > 0 {
-                figures.strays += 1
-                quietSince = clock.uptime
-            }
+        while clock.uptime < deadline, clock.uptime - quietSince < silence {
+            usleep(2000)
+            if discard(context) { quietSince = clock.uptime }
         }
         mustDrain = false
+    }
+
+    /// Throws away what has come. `modbus_flush` does not say whether there was anything.
+    ///
+    /// - Returns: whether there was.
+    @discardableResult
+    private func discard(_ context: OpaquePointer) -> Bool {
+        var byteCount: Int32 = 0
+        guard ioctl(modbus_get_socket(context), UInt(FIONREAD), &byteCount) == 0, byteCount > 0 else { return false }
+        modbus_flush(context)
+        figures.strays += 1
+        late.strayed(byteCount: Int(byteCount), at: clock.uptime)
+        return true
     }
 
     // MARK: - Port

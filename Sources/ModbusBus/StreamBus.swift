@@ -15,8 +15,15 @@ package actor StreamBus: Bus {
 
     private struct Waiting {
         var expected: Expectation
+        var timeout: Duration
         var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
         var timer: Scheduled<Void>
+    }
+
+    private struct Answer {
+        var pdu: [UInt8]
+        /// From sending to its last byte.
+        var duration: Duration
     }
 
     package nonisolated let executor: any SerialExecutor
@@ -37,6 +44,8 @@ package actor StreamBus: Bus {
     private var lastFailure = ""
     /// Nothing is sent before: the rest that the connection wants, or the silence after a time-out.
     private var quietUntil = Duration.zero
+    /// For RTU only.
+    private var late: LateReplies
     package private(set) var figures = BusFigures()
 
     /// A connection on which so many requests in a row went unanswered is opened anew: it may be half open.
@@ -54,16 +63,21 @@ package actor StreamBus: Bus {
         self.framing = framing
         self.loop = loop
         self.clock = clock
+        late = LateReplies(limit: connection.timeout)
         executor = loop.executor
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        try await timedRead(span, unit: unit, timeout: timeout).words
+    }
+
+    package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         let request = try ReadRequest(span)
         let expected = Expectation(
             unit: unit, function: span.table.readFunction, replyByteCount: request.replyByteCount)
-        let reply = try await transact(request.pdu, expected, timeout: timeout)
+        let reply = try await exchange(request.pdu, expected, on: readyChannel(for: unit), timeout: timeout)
         do {
-            return try request.words(of: reply)
+            return BusReply(words: try request.words(of: reply.pdu), duration: reply.duration)
         } catch {
             if case .garbled = error { figures.garbled += 1 }
             throw error
@@ -75,7 +89,7 @@ package actor StreamBus: Bus {
         guard framing == .tcp || unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
         let channel: any Channel
         do {
-            channel = try await readyChannel()
+            channel = try await readyChannel(for: unit)
         } catch {
             throw WriteFailure(beforeSending: error)
         }
@@ -83,7 +97,7 @@ package actor StreamBus: Bus {
         figures.writes += 1
         let reply: [UInt8]
         do throws(BusError) {
-            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout)
+            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout).pdu
         } catch {
             throw WriteFailure(afterSending: error)
         }
@@ -100,9 +114,9 @@ package actor StreamBus: Bus {
     // MARK: - Requests
 
     /// A channel on which something may be sent now. Until it is returned nothing has been sent.
-    private func readyChannel() async throws(BusError) -> any Channel {
+    private func readyChannel(for unit: UInt8) async throws(BusError) -> any Channel {
         let channel = try await open()
-        if quietUntil > clock.uptime { try? await clock.sleep(until: quietUntil) }
+        await rest(until: max(quietUntil, late.quietUntil(unit)))
         guard channel.isActive else { throw .linkDown("\(endpoint) closed the connection") }
         return channel
     }
@@ -110,13 +124,17 @@ package actor StreamBus: Bus {
     func transact(
         _ pdu: [UInt8], _ expected: Expectation, timeout: Duration
     ) async throws(BusError) -> [UInt8] {
-        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout)
+        try await exchange(pdu, expected, on: readyChannel(for: expected.unit), timeout: timeout).pdu
+    }
+
+    private func rest(until moment: Duration) async {
+        if moment > clock.uptime { try? await clock.sleep(until: moment) }
     }
 
     /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
     private func exchange(
         _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration
-    ) async throws(BusError) -> [UInt8] {
+    ) async throws(BusError) -> Answer {
         figures.requests += 1
         let transaction = nextTransaction()
         let bytes: [UInt8]
@@ -126,15 +144,26 @@ package actor StreamBus: Bus {
             bytes = RTUReply.frame(unit: expected.unit, pdu: pdu)
             rtuReply.clear()
         }
+        let sent = clock.uptime
         let result = await withCheckedContinuation { continuation in
             let timer = loop.scheduleTask(in: .nanoseconds(timeout.microseconds * 1000)) {
                 self.assumeIsolated { $0.expired(transaction) }
             }
-            waiting[transaction] = Waiting(expected: expected, continuation: continuation, timer: timer)
+            waiting[transaction] = Waiting(
+                expected: expected, timeout: timeout, continuation: continuation, timer: timer)
             channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         }
+        let duration = clock.uptime - sent
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
-        return try result.get()
+        if framing == .rtu {
+            // What the silence after a time-out costs is part of what the request cost.
+            if case .failure = result {
+                await rest(until: quietUntil)
+            } else {
+                late.answered(by: expected.unit, after: duration)
+            }
+        }
+        return Answer(pdu: try result.get(), duration: duration)
     }
 
     private func nextTransaction() -> UInt16 {
@@ -156,7 +185,8 @@ package actor StreamBus: Bus {
         if framing == .rtu {
             if !rtuReply.isEmpty { error = .garbled("bytes that are no reply to the request") }
             // RTU has no transaction id: a late reply must come and go before the next request.
-            quietUntil = clock.uptime + connection.timeout
+            late.missed(request.expected.unit, at: clock.uptime)
+            quietUntil = clock.uptime + late.silence(after: request.timeout, at: clock.uptime)
         }
         request.continuation.resume(returning: .failure(error))
         if timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
@@ -172,6 +202,7 @@ package actor StreamBus: Bus {
         case .rtu:
             guard let (transaction, request) = waiting.first else {
                 figures.strays += 1
+                late.strayed(byteCount: buffer.readableBytes, at: clock.uptime)
                 return
             }
             rtuReply.append(buffer.readableBytesView)

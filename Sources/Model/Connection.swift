@@ -94,6 +94,8 @@ package struct Connection: Hashable, Sendable {
     package var channel: Channel
     /// How long a reply may take.
     package var timeout: Duration
+    /// The least that this is narrowed to for a unit that always answers much faster; the same as `timeout`: never.
+    package var minTimeout: Duration
     /// How long establishing a TCP connection may take.
     package var connectTimeout: Duration
     /// Rest between two requests on this channel.
@@ -102,15 +104,29 @@ package struct Connection: Hashable, Sendable {
     package var inFlight: Int
 
     package init(
-        name: String, channel: Channel, timeout: Duration = .seconds(1), connectTimeout: Duration = .seconds(3),
-        pause: Duration = .zero, inFlight: Int = 1
+        name: String, channel: Channel, timeout: Duration = .seconds(1), minTimeout: Duration? = nil,
+        connectTimeout: Duration = .seconds(3), pause: Duration = .zero, inFlight: Int = 1
     ) {
         self.name = name
         self.channel = channel
         self.timeout = timeout
+        self.minTimeout = minTimeout ?? min(timeout, Self.defaultMinTimeout)
         self.connectTimeout = connectTimeout
         self.pause = pause
         self.inFlight = inFlight
+    }
+
+    package static let defaultMinTimeout = Duration.milliseconds(100)
+
+    /// Between which the time-out of a read may be; a `timeout` that was set below the other bound counts.
+    package var timeoutBounds: ClosedRange<Duration> {
+        min(minTimeout, timeout)...timeout
+    }
+
+    /// Whether a reply says to which request it belongs; else only silence keeps a late one from being taken for another.
+    package var hasTransactions: Bool {
+        if case .tcp = channel { return true }
+        return false
     }
 
     /// What two connections must not share, in words.

@@ -85,9 +85,18 @@ import Testing
     @Test func silentUnitIsSkippedUntilBackoffEnds() {
         var health = UnitHealth()
         let timeout = Duration.seconds(1)
+        #expect(health.answered() == .none)
         #expect(health.timedOut(at: .zero, timeout: timeout, deadUnits: 1, isAlone: false, jitter: 0) == .none)
         #expect(health.mayAsk(at: .zero))
         #expect(health.timedOut(at: .zero, timeout: timeout, deadUnits: 1, isAlone: false, jitter: 0) == .wentDown)
+        #expect(!health.mayAsk(at: .milliseconds(999)))
+        #expect(health.mayAsk(at: .seconds(1)))
+    }
+
+    @Test func aUnitThatNeverAnsweredIsGivenUpAfterOneTimeOut() {
+        var health = UnitHealth()
+        let change = health.timedOut(at: .zero, timeout: .seconds(1), deadUnits: 1, isAlone: false, jitter: 0)
+        #expect(change == .wentDown)
         #expect(!health.mayAsk(at: .milliseconds(999)))
         #expect(health.mayAsk(at: .seconds(1)))
     }

@@ -16,6 +16,9 @@ package actor Poller {
     var downReasons: [QualityReason]
     private var schedule: PollSchedule
     private(set) var busy: Set<Int> = []
+    var timing: [DeviceTiming]
+    private var probes: ProbeBudget
+    private let chance: @Sendable () -> Double
     let substitute = Substitute()
     var slots: BusSlots
     /// Polls that a slow bus or disk made impossible, and polls that a silent device did not answer.
@@ -28,10 +31,13 @@ package actor Poller {
         bus.executor.asUnownedSerialExecutor()
     }
 
-    /// - Parameter phase: 0..<1, where in its period the first device begins; different for each connection.
+    /// - Parameters:
+    ///   - phase: 0..<1, where in its period the first device begins; different for each connection.
+    ///   - chance: 0..<1, what keeps probes of many units from marching in step.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
-        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double
+        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double,
+        chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.connection = connection
         self.devices = devices
@@ -40,10 +46,13 @@ package actor Poller {
         self.clock = clock
         self.board = board
         self.tap = tap
+        self.chance = chance
         health = devices.map { _ in UnitHealth() }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
+        timing = devices.map { DeviceTiming(jobCount: $0.plan.jobs.count, bounds: connection.timeoutBounds) }
+        probes = ProbeBudget(at: clock.uptime)
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
             device.plan.jobs.enumerated().map { (PollSchedule.Slot(device: index, job: $0), $1.period) }
@@ -141,8 +150,10 @@ package actor Poller {
         let index = due.slot.device
         var answers: [PollAnswer] = []
         var blocks = devices[index].plan.jobs[due.slot.job].blocks[...]
-        var lost: PollFault? = health[index].mayAsk(at: clock.uptime) ? nil : PollFault(downReasons[index])
+        let isQuiet = timing[index].quietUntil > clock.uptime
+        var lost: PollFault? = mayAsk(index) && !isQuiet ? nil : PollFault(downReasons[index])
         var budget = blocks.count + Self.extraRequests
+        var isFirst = true
         while let block = blocks.popFirst() {
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
@@ -150,7 +161,8 @@ package actor Poller {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
             } else {
                 budget -= 1
-                let (answer, error) = await ask(block, of: index)
+                let (answer, error) = await ask(block, of: due.slot, onFirst: isFirst ? due : nil)
+                isFirst = false
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
                 lost = fault(afterWhichNothingIsAsked: error)
@@ -164,25 +176,32 @@ package actor Poller {
     /// Attempts while a device says that it is busy.
     private static let busyAttempts = 3
 
-    private func ask(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+    /// - Parameter due: the poll whose first request this is, nil for a further one.
+    private func ask(
+        _ block: ReadBlock, of slot: PollSchedule.Slot, onFirst due: PollSchedule.Due?
+    ) async -> (PollAnswer, BusError?) {
+        let index = slot.device
         let device = devices[index].device
         var attempt = 1
         while true {
             await takeSlot(index, .poll)
             let sent = clock.uptime
-            let result = await read(block.span, unit: device.unit)
+            if let due, attempt == 1 { timing[index].began(late: sent - due.deadline, period: due.period) }
+            let result = await read(block.span, unit: device.unit, timeout: timing[index].timeout(ofJob: slot.job))
             let time = middle(since: sent)
-            slots.release(index, .poll, used: clock.uptime - sent)
+            let cost = clock.uptime - sent
+            slots.release(index, .poll, used: cost)
             await rest(device.limits.pause)
             switch result {
-            case .success(let words):
+            case .success(let reply):
+                timing[index].answered(job: slot.job, after: reply.duration ?? cost)
                 note(health[index].answered(), of: index)
                 if devices[index].answered(block) { tellLearned(of: index) }
-                return (PollAnswer(block: block, time: time, result: .success(words)), nil)
+                return (PollAnswer(block: block, time: time, result: .success(reply.words)), nil)
             case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
                 attempt += 1
             case .failure(let error):
-                noteFailure(error, of: index)
+                noteFailure(error, of: index, cost: cost)
                 return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
             }
         }
@@ -193,9 +212,10 @@ package actor Poller {
         clock.utc - (clock.uptime - sent) / 2
     }
 
-    func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+    /// - Parameter timeout: what commands and whoever asks in person leave out: they wait as long as is configured.
+    func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration? = nil) async -> Result<BusReply, BusError> {
         do throws(BusError) {
-            return .success(try await bus.read(span, unit: unit, timeout: connection.timeout))
+            return .success(try await bus.timedRead(span, unit: unit, timeout: timeout ?? connection.timeout))
         } catch {
             return .failure(error)
         }
@@ -225,14 +245,33 @@ package actor Poller {
 
     // MARK: - Health
 
-    func noteFailure(_ error: BusError, of index: Int) {
+    /// A unit that is down is asked when its own delay is over and the share of all that are down allows it.
+    func mayAsk(_ index: Int) -> Bool {
+        let now = clock.uptime
+        guard health[index].mayAsk(at: now) else { return false }
+        return !health[index].isOpen || !isNeededByOthers(index) || probes.mayProbe(at: now)
+    }
+
+    /// Whether there is a unit that could use the time.
+    private func isNeededByOthers(_ index: Int) -> Bool {
+        health.indices.contains { $0 != index && !health[$0].isOpen }
+    }
+
+    /// - Parameter cost: how long the bus was taken by the request that failed.
+    func noteFailure(_ error: BusError, of index: Int, cost: Duration) {
         switch error {
         case .noResponse, .refused(0x0A), .refused(0x0B):
+            let now = clock.uptime
+            if error == .noResponse { timing[index].timedOut() }
+            if error == .noResponse, !connection.hasTransactions {
+                timing[index].quietUntil = now + connection.timeout
+            }
+            if health[index].isOpen, isNeededByOthers(index) { probes.spent(cost, at: now) }
             downReasons[index] = PollFault(error).reason
             let others = health.indices.count { $0 != index && health[$0].isOpen }
             let change = health[index].timedOut(
-                at: clock.uptime, timeout: connection.timeout, deadUnits: others + 1, isAlone: devices.count == 1,
-                jitter: Double.random(in: 0..<1))
+                at: now, timeout: cost, deadUnits: others + 1, isAlone: !isNeededByOthers(index),
+                jitter: chance())
             note(change, of: index)
         case .refused, .garbled: note(health[index].answered(), of: index)
         case .linkDown, .invalidRequest: break
@@ -249,8 +288,10 @@ package actor Poller {
         guard verdict.valueCount > 0 else { return }
         let state = verdict.state
         let now = clock.utc
+        let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
             status.countPoll(failed: state == .offline)
+            if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
             if state != .offline { status.lastGood = now }
             status.trouble = verdict.worst.quality == .good ? nil : verdict.worst.reasons.last?.code
@@ -296,7 +337,7 @@ package actor Poller {
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
-            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
+            answers.append(PollAnswer(block: block, time: time, result: result.map(\.words).mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
         let samples = devices[index].decode(answers)
