@@ -19,9 +19,13 @@ struct DeviceTiming: Sendable {
     private var shownAt: Duration?
     /// A reply that is late may come until then, on a channel where nothing tells it from the answer to another request.
     var quietUntil = Duration.zero
+    /// Probes since the last one that waited as long as is configured.
+    var hastyProbes = 0
 
     /// A poll that begins later than this share of its period is counted as late.
     static let punctuality = 0.1
+    /// After so many a patient one is due.
+    static let hastyProbesInARow = 3
     private static let showEvery = Duration.seconds(1)
 
     /// - Parameter bounds: of the time that a reply may take.
@@ -32,6 +36,11 @@ struct DeviceTiming: Sendable {
     /// How long the reply to a request of this job may take. Jobs are apart because a large block may take a device longer.
     func timeout(ofJob job: Int) -> Duration {
         jobs[job].timeout
+    }
+
+    /// See ``ReplyTimes/usual``.
+    func usualTimeout(ofJob job: Int) -> Duration? {
+        jobs[job].usual
     }
 
     mutating func answered(job: Int, after duration: Duration) {

@@ -52,7 +52,7 @@ package actor Poller {
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
         timing = devices.map { DeviceTiming(jobCount: $0.plan.jobs.count, bounds: connection.timeoutBounds) }
-        probes = ProbeBudget(at: clock.uptime)
+        probes = ProbeBudget(at: clock.uptime, longest: connection.timeout)
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
             device.plan.jobs.enumerated().map { (PollSchedule.Slot(device: index, job: $0), $1.period) }
@@ -187,7 +187,7 @@ package actor Poller {
             await takeSlot(index, .poll)
             let sent = clock.uptime
             if let due, attempt == 1 { timing[index].began(late: sent - due.deadline, period: due.period) }
-            let result = await read(block.span, unit: device.unit, timeout: timing[index].timeout(ofJob: slot.job))
+            let result = await read(block.span, unit: device.unit, timeout: timeout(of: slot))
             let time = middle(since: sent)
             let cost = clock.uptime - sent
             slots.release(index, .poll, used: cost)
@@ -245,6 +245,27 @@ package actor Poller {
 
     // MARK: - Health
 
+    /// That a unit is down was found out by waiting as long as is configured. Its probes wait for what it used to need, or
+    /// what the others of the connection need where it never answered: that it is back is seen sooner for the same bus time.
+    /// It may be slower now, so now and then a probe waits longer.
+    private func timeout(of slot: PollSchedule.Slot) -> Duration {
+        let index = slot.device
+        guard health[index].isOpen else { return timing[index].timeout(ofJob: slot.job) }
+        let mayWait = !isNeededByOthers(index) || probes.affordsPatience(at: clock.uptime)
+        guard let usual = usualTimeout(of: slot),
+            timing[index].hastyProbes < DeviceTiming.hastyProbesInARow || !mayWait
+        else {
+            timing[index].hastyProbes = 0
+            return connection.timeout
+        }
+        timing[index].hastyProbes += 1
+        return usual
+    }
+
+    private func usualTimeout(of slot: PollSchedule.Slot) -> Duration? {
+        timing[slot.device].usualTimeout(ofJob: slot.job) ?? timing.compactMap { $0.usualTimeout(ofJob: 0) }.max()
+    }
+
     /// A unit that is down is asked when its own delay is over and the share of all that are down allows it.
     func mayAsk(_ index: Int) -> Bool {
         let now = clock.uptime
@@ -269,8 +290,10 @@ package actor Poller {
             if health[index].isOpen, isNeededByOthers(index) { probes.spent(cost, at: now) }
             downReasons[index] = PollFault(error).reason
             let others = health.indices.count { $0 != index && health[$0].isOpen }
+            // A patient probe was saved for: the next one need not wait for what it cost.
+            let regular = usualTimeout(of: PollSchedule.Slot(device: index, job: 0)) ?? cost
             let change = health[index].timedOut(
-                at: now, timeout: cost, deadUnits: others + 1, isAlone: !isNeededByOthers(index),
+                at: now, timeout: min(cost, regular), deadUnits: others + 1, isAlone: !isNeededByOthers(index),
                 jitter: chance())
             note(change, of: index)
         case .refused, .garbled: note(health[index].answered(), of: index)

@@ -4,20 +4,29 @@
 package struct ProbeBudget: Hashable, Sendable {
     /// Share of the bus time.
     package static let share = 0.02
-    /// The most that is saved: bus time that probes may take in a row.
-    package static let longestCredit = Duration.seconds(2)
 
+    /// The most that is saved: bus time that probes may take in a row.
+    private let longestCredit: Duration
     /// What may be spent, as of `time`; negative after a probe that cost more than there was.
-    private var credit = longestCredit
+    private var credit: Duration
     private var time: Duration
 
-    /// - Parameter now: uptime.
-    package init(at now: Duration) {
+    /// - Parameters:
+    ///   - now: uptime.
+    ///   - longest: how long the longest probe waits.
+    package init(at now: Duration, longest: Duration) {
+        longestCredit = max(.seconds(1), longest)
+        credit = longestCredit
         time = now
     }
 
     package func mayProbe(at now: Duration) -> Bool {
         credit(at: now) >= .zero
+    }
+
+    /// Whether enough is saved for a probe that waits as long as is configured without keeping others waiting for theirs.
+    package func affordsPatience(at now: Duration) -> Bool {
+        credit(at: now) >= longestCredit
     }
 
     /// - Parameter cost: how long the bus was taken by a request that gave nothing.
@@ -27,6 +36,6 @@ package struct ProbeBudget: Hashable, Sendable {
     }
 
     private func credit(at now: Duration) -> Duration {
-        min(Self.longestCredit, credit + (now - time) * Self.share)
+        min(longestCredit, credit + (now - time) * Self.share)
     }
 }

@@ -23,7 +23,13 @@ package struct ReplyTimes: Hashable, Sendable {
 
     /// How long the next reply may take.
     package var timeout: Duration {
-        guard repliesInARow >= repliesNeeded, let slowest = digest.quantile(1) else { return bounds.upperBound }
+        guard repliesInARow >= repliesNeeded else { return bounds.upperBound }
+        return usual ?? bounds.upperBound
+    }
+
+    /// What would do for the replies that were seen, whatever has happened since; nil where they were too few.
+    package var usual: Duration? {
+        guard digest.count >= Self.repliesToTrust, let slowest = digest.quantile(1) else { return nil }
         return min(max(slowest * Self.margin, bounds.lowerBound), bounds.upperBound)
     }
 

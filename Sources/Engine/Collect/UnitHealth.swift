@@ -8,8 +8,9 @@ package struct UnitHealth: Hashable, Sendable {
         /// First delay between probes; doubles up to the bound.
         package var firstProbeDelay: Duration = .seconds(1)
         package var shortestBound: Duration = .seconds(5)
-        /// Share of the bus time that the probes of all dead units together may take.
-        package var probeShare: Double = 0.02
+        /// Share of the bus time that regular probes of all dead units together may take; ``ProbeBudget`` has a little
+        /// more, which is saved for those that wait longer.
+        package var probeShare: Double = 0.015
 
         package init() {}
     }

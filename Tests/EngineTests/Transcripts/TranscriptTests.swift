@@ -75,8 +75,8 @@ import Testing
             "back-off-curve",
             """
             A unit that answers, is dead from 0:40 to 8:20 and comes back; the other unit of the line is not shown.
-            The first time-out is the narrowed one, from then on what is configured is waited for. Probes back off by
-            doubling, then keep to 2 % of the bus time; the first answer ends that.
+            The first time-out is the narrowed one, the second what is configured. Probes back off by doubling, then keep to
+            2 % of the bus time; now and then one waits as long as is configured, and the first answer ends that.
             """, rig.bus.text(of: [1], from: .seconds(38), to: .seconds(526)))
     }
 
