@@ -148,15 +148,17 @@ import Testing
 
     // MARK: - Through the poller
 
-    static func poller(_ peer: HostilePeer, units: Int, inFlight: Int, board: StatusBoard) -> Poller {
-        let endpoint = Endpoint(host: "127.0.0.1", port: peer.port)
-        let connection = Connection(
-            name: "c", channel: .tcp(endpoint), timeout: StreamBusTests.timeout, inFlight: inFlight)
+    static func poller(
+        port: Int, units: Int, inFlight: Int, every: Duration = .milliseconds(50),
+        timeout: Duration = StreamBusTests.timeout, board: StatusBoard
+    ) -> Poller {
+        let endpoint = Endpoint(host: "127.0.0.1", port: port)
+        let connection = Connection(name: "c", channel: .tcp(endpoint), timeout: timeout, inFlight: inFlight)
         let clock = TestClock()
         let devices = (1...units).map { unit in
             let point = Point(
                 name: "p", table: .holding, protocolAddress: 7, encoding: Encoding(type: .uint16),
-                every: .milliseconds(50))
+                every: every)
             let device = Device(
                 id: "d\(unit)", profile: "test/device", revision: 1, connection: "c", unit: UInt8(unit), owner: "us",
                 points: [point])
@@ -174,7 +176,7 @@ import Testing
             .send(stride(from: 0, to: bytes.count, by: 12).flatMap { rightAnswer(Array(bytes[$0..<($0 + 12)])) })
         }
         defer { peer.stop() }
-        let poller = Self.poller(peer, units: 5, inFlight: inFlight, board: StatusBoard())
+        let poller = Self.poller(port: peer.port, units: 5, inFlight: inFlight, board: StatusBoard())
         try await VerifiedWriteTests.polling(poller) {
             for unit in 1...5 { #expect(await poller.readNow("d\(unit)")?.first?.value == .int(7)) }
             try await Task.sleep(for: .milliseconds(300))
@@ -195,7 +197,7 @@ import Testing
         }
         defer { peer.stop() }
         let board = StatusBoard()
-        let poller = Self.poller(peer, units: 3, inFlight: 1, board: board)
+        let poller = Self.poller(port: peer.port, units: 3, inFlight: 1, board: board)
         try await VerifiedWriteTests.polling(poller) { try await Task.sleep(for: .milliseconds(600)) }
         #expect(peer.clientCount == 1)
         #expect(board.status(of: "d2")?.trouble == "comm_down")
