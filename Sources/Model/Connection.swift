@@ -119,8 +119,11 @@ package struct Connection: Hashable, Sendable {
     package static let defaultMinTimeout = Duration.milliseconds(100)
 
     /// Between which the time-out of a read may be; a `timeout` that was set below the other bound counts.
-    package var timeoutBounds: ClosedRange<Duration> {
-        min(minTimeout, timeout)...timeout
+    ///
+    /// Several units behind one TCP endpoint are behind a gateway: while that waits for a dead one nobody else is answered,
+    /// so what was seen of a unit does not say how long its next reply may take.
+    package func timeoutBounds(unitCount: Int) -> ClosedRange<Duration> {
+        hasTransactions && unitCount > 1 ? timeout...timeout : min(minTimeout, timeout)...timeout
     }
 
     /// Whether a reply says to which request it belongs; else only silence keeps a late one from being taken for another.

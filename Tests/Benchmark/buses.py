@@ -117,17 +117,22 @@ def dead_on_a_line(stack, program, seconds):
     after = ask_devices(program, site)
     healthy, seen = arrivals(log, healthy_until - 35, healthy_until), arrivals(log, begin, end)
     phases = {unit: phase_of(healthy[unit]) for unit in alive}
-    punctual = sum(
-        sum(late < PUNCTUAL * PERIOD for late in lateness(seen[unit], phases[unit])) for unit in alive)
-    expected = len(alive) * seconds / PERIOD
+    settled = begin + 20
+
+    def on_time_share(start):
+        punctual = sum(
+            late < PUNCTUAL * PERIOD
+            for unit in alive for late in lateness([t for t in seen[unit] if t >= start], phases[unit]))
+        return min(1, punctual / (len(alive) * (end - start) / PERIOD))
+
     every = sorted((moment, unit) for unit, times in seen.items() for moment in times)
     spent = [(moment, min(following - moment, 1.3))
              for (moment, unit), (following, _) in zip(every, every[1:]) if unit in dead]
-    settled = begin + min(20, seconds / 3)
     own = own_share(before, after, alive)
     return {
         "scenario": "3 of 10 units dead, 19,200 baud", "seconds": seconds,
-        "on_time_share": min(1, punctual / expected), "own_on_time_share": own,
+        "on_time_share": on_time_share(begin), "settled_on_time_share": on_time_share(settled),
+        "own_on_time_share": own,
         # What follows a dead unit's request may have come later than it could have: an upper bound.
         "probe_share": sum(cost for moment, cost in spent if moment > settled) / (end - settled),
         "probe_share_whole": sum(cost for _, cost in spent) / seconds,
@@ -241,8 +246,9 @@ def run_dead_units(make_stack, program, seconds):
     change = hundred["windows"][1]["peer_p99_ms"] - hundred["windows"][0]["peer_p99_ms"]
     own_change = hundred["windows"][1]["own_p99_ms"] - hundred["windows"][0]["own_p99_ms"]
     missed = report([
-        ("19,200 baud, 3 of 10 die: polls of the seven on time", f"{line['on_time_share']:.1%}", ">= 95 %",
+        (f"19,200 baud, 3 of 10 die: {line['seconds']:g} s from then, on time", f"{line['on_time_share']:.1%}", ">= 95 %",
          line["on_time_share"] >= 0.95),
+        ("  20 s later and on", f"{line['settled_on_time_share']:.1%}", ">= 95 %", line["settled_on_time_share"] >= 0.95),
         ("  as the gateway counts them", f"{line['own_on_time_share']:.1%}", None, None),
         ("  bus time for the dead, after 20 s", f"{line['probe_share']:.1%}", "<= 2 % (+ 1 s saved)",
          line["probe_share"] <= 0.02 + 1 / (line["seconds"] - 20)),

@@ -190,7 +190,7 @@ extension Poller {
         var attempt = 1
         while true {
             let sent = clock.uptime
-            let result = await read(span, unit: device.unit).map(\.words)
+            let result = await read(span, unit: device.unit)
             let cost = clock.uptime - sent
             await rest(device.limits.pause)
             switch result {

@@ -17,8 +17,8 @@ package actor Poller {
     private var schedule: PollSchedule
     private(set) var busy: Set<Int> = []
     var timing: [DeviceTiming]
-    private var probes: ProbeBudget
-    private let chance: @Sendable () -> Double
+    var probes: ProbeBudget
+    let chance: @Sendable () -> Double
     let substitute = Substitute()
     var slots: BusSlots
     /// Polls that a slow bus or disk made impossible, and polls that a silent device did not answer.
@@ -51,7 +51,8 @@ package actor Poller {
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
-        timing = devices.map { DeviceTiming(jobCount: $0.plan.jobs.count, bounds: connection.timeoutBounds) }
+        let bounds = connection.timeoutBounds(unitCount: Set(devices.map(\.device.unit)).count)
+        timing = devices.map { DeviceTiming(jobCount: $0.plan.jobs.count, bounds: bounds) }
         probes = ProbeBudget(at: clock.uptime, longest: connection.timeout)
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
@@ -187,7 +188,7 @@ package actor Poller {
             await takeSlot(index, .poll)
             let sent = clock.uptime
             if let due, attempt == 1 { timing[index].began(late: sent - due.deadline, period: due.period) }
-            let result = await read(block.span, unit: device.unit, timeout: timeout(of: slot))
+            let result = await timedRead(block.span, unit: device.unit, timeout: timeout(of: slot))
             let time = middle(since: sent)
             let cost = clock.uptime - sent
             slots.release(index, .poll, used: cost)
@@ -212,10 +213,16 @@ package actor Poller {
         clock.utc - (clock.uptime - sent) / 2
     }
 
-    /// - Parameter timeout: what commands and whoever asks in person leave out: they wait as long as is configured.
-    func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration? = nil) async -> Result<BusReply, BusError> {
+    /// Commands and whoever asks in person wait as long as is configured.
+    func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+        await timedRead(span, unit: unit, timeout: connection.timeout).map(\.words)
+    }
+
+    private func timedRead(
+        _ span: RegisterSpan, unit: UInt8, timeout: Duration
+    ) async -> Result<BusReply, BusError> {
         do throws(BusError) {
-            return .success(try await bus.timedRead(span, unit: unit, timeout: timeout ?? connection.timeout))
+            return .success(try await bus.timedRead(span, unit: unit, timeout: timeout))
         } catch {
             return .failure(error)
         }
@@ -245,64 +252,8 @@ package actor Poller {
 
     // MARK: - Health
 
-    /// That a unit is down was found out by waiting as long as is configured. Its probes wait for what it used to need, or
-    /// what the others of the connection need where it never answered: that it is back is seen sooner for the same bus time.
-    /// It may be slower now, so now and then a probe waits longer.
-    private func timeout(of slot: PollSchedule.Slot) -> Duration {
-        let index = slot.device
-        guard health[index].isOpen else { return timing[index].timeout(ofJob: slot.job) }
-        let mayWait = !isNeededByOthers(index) || probes.affordsPatience(at: clock.uptime)
-        guard let usual = usualTimeout(of: slot),
-            timing[index].hastyProbes < DeviceTiming.hastyProbesInARow || !mayWait
-        else {
-            timing[index].hastyProbes = 0
-            return connection.timeout
-        }
-        timing[index].hastyProbes += 1
-        return usual
-    }
-
-    private func usualTimeout(of slot: PollSchedule.Slot) -> Duration? {
-        timing[slot.device].usualTimeout(ofJob: slot.job) ?? timing.compactMap { $0.usualTimeout(ofJob: 0) }.max()
-    }
-
-    /// A unit that is down is asked when its own delay is over and the share of all that are down allows it.
-    func mayAsk(_ index: Int) -> Bool {
-        let now = clock.uptime
-        guard health[index].mayAsk(at: now) else { return false }
-        return !health[index].isOpen || !isNeededByOthers(index) || probes.mayProbe(at: now)
-    }
-
-    /// Whether there is a unit that could use the time.
-    private func isNeededByOthers(_ index: Int) -> Bool {
-        health.indices.contains { $0 != index && !health[$0].isOpen }
-    }
-
-    /// - Parameter cost: how long the bus was taken by the request that failed.
-    func noteFailure(_ error: BusError, of index: Int, cost: Duration) {
-        switch error {
-        case .noResponse, .refused(0x0A), .refused(0x0B):
-            let now = clock.uptime
-            if error == .noResponse { timing[index].timedOut() }
-            if error == .noResponse, !connection.hasTransactions {
-                timing[index].quietUntil = now + connection.timeout
-            }
-            if health[index].isOpen, isNeededByOthers(index) { probes.spent(cost, at: now) }
-            downReasons[index] = PollFault(error).reason
-            let others = health.indices.count { $0 != index && health[$0].isOpen }
-            // A patient probe was saved for: the next one need not wait for what it cost.
-            let regular = usualTimeout(of: PollSchedule.Slot(device: index, job: 0)) ?? cost
-            let change = health[index].timedOut(
-                at: now, timeout: min(cost, regular), deadUnits: others + 1, isAlone: !isNeededByOthers(index),
-                jitter: chance())
-            note(change, of: index)
-        case .refused, .garbled: note(health[index].answered(), of: index)
-        case .linkDown, .invalidRequest: break
-        }
-    }
-
     @discardableResult
-    private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
+    func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
         if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = downReasons[index].code } }
         return change
     }
@@ -360,7 +311,7 @@ package actor Poller {
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
-            answers.append(PollAnswer(block: block, time: time, result: result.map(\.words).mapError(PollFault.init)))
+            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
         let samples = devices[index].decode(answers)
