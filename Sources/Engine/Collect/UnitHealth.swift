@@ -3,7 +3,8 @@
 package struct UnitHealth: Hashable, Sendable {
     /// Bounds that decide how much a dead unit may cost.
     package struct Limits: Hashable, Sendable {
-        /// Consecutive time-outs that open the breaker; of a unit that has never answered, the first one does.
+        /// Consecutive time-outs that open the breaker; of a unit that has never answered, and that others
+        /// wait for, the first one does.
         package var failuresToOpen: Int = 2
         /// First delay between probes; doubles up to the bound.
         package var firstProbeDelay: Duration = .seconds(1)
@@ -69,7 +70,7 @@ package struct UnitHealth: Hashable, Sendable {
         case .unknown, .healthy, .failing:
             let failures = consecutiveFailures + 1
             // Who has never answered has no credit: at a start each dead unit costs the others one time-out, not two.
-            if state != .unknown, failures < limits.failuresToOpen {
+            if state != .unknown || isAlone, failures < limits.failuresToOpen {
                 state = .failing(count: failures)
                 return .none
             }
