@@ -25,6 +25,19 @@ package enum WriteFailure: Error, Hashable, Sendable {
     case indeterminate(String)
 }
 
+/// The words of an answer.
+package struct BusReply: Hashable, Sendable {
+    package var words: [UInt16]
+    /// What the unit took, without what the request waited for before it was sent and without the time on a serial wire;
+    /// nil where the bus cannot tell.
+    package var duration: Duration?
+
+    package init(words: [UInt16], duration: Duration?) {
+        self.words = words
+        self.duration = duration
+    }
+}
+
 /// One physical channel. Every call is one request and its answer; at most `Connection.inFlight` calls are made at once,
 /// and the caller decides their order. The connection is opened by the first call that needs it.
 package protocol Bus: Sendable {
@@ -35,12 +48,21 @@ package protocol Bus: Sendable {
     /// Reads `span` from `unit`: one word a register, or one word that is 0 or 1 a bit; always `span.registerCount` words.
     func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16]
 
+    /// The same, and how long the unit took.
+    func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply
+
     /// Writes to `unit` by exactly one request, which is never repeated, whatever becomes of it or of the channel. Returns
     /// once the unit has acknowledged with the answer that belongs to the request; that proves nothing about the registers.
     func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure)
 
     /// Closes the channel. A later call opens it again.
     func close() async
+}
+
+extension Bus {
+    package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
+        BusReply(words: try await read(span, unit: unit, timeout: timeout), duration: nil)
+    }
 }
 
 /// Position of a row in the journal: contiguous for ever (`reading/1` and `gap/1`, field `seq`).

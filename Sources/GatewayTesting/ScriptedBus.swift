@@ -24,6 +24,7 @@ package final class ScriptedBus: Bus {
         package var time: Duration
         package var unit: UInt8
         package var span: RegisterSpan
+        package var timeout: Duration
     }
 
     /// A write and the virtual moment at which it was sent.
@@ -110,7 +111,7 @@ package final class ScriptedBus: Bus {
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
         let sent = clock.uptime
         let script = state.withLock { state in
-            state.traffic.append(.read(Request(time: sent, unit: unit, span: span)))
+            state.traffic.append(.read(Request(time: sent, unit: unit, span: span, timeout: timeout)))
             return state.scripts[unit]
         }
         let result = script?(span) ?? .failure(.noResponse)

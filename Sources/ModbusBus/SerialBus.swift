@@ -8,7 +8,7 @@ package import Model
 /// queue of its own.
 ///
 /// RTU has no transaction id: what keeps a late reply from becoming the answer to another request is the silence that is
-/// waited for after every error, and the flush before every request.
+/// waited for after every error, the flush before every request, and ``LateReplies``.
 package actor SerialBus: Bus {
     package nonisolated let executor: any SerialExecutor & TaskExecutor
     private let connection: Connection
@@ -23,6 +23,9 @@ package actor SerialBus: Bus {
     /// When the line was last busy.
     private var busyUntil = Duration.zero
     private var mustDrain = false
+    private var late: LateReplies
+    /// What the unit took for the last reply, without the time on the wire.
+    private var replyTime = Duration.zero
     /// Whether any byte of the last request may have left.
     private var hasSent = false
     package private(set) var figures = BusFigures()
@@ -38,14 +41,19 @@ package actor SerialBus: Bus {
         self.line = line
         self.clock = clock
         self.telling = telling
+        late = LateReplies(limit: connection.timeout)
         executor = LineExecutor(label: "serial \(line.path)")
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        try await timedRead(span, unit: unit, timeout: timeout).words
+    }
+
+    package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         let request = try ReadRequest(span)
         let reply = try transact(request.pdu, unit: unit, replyByteCount: request.replyByteCount, timeout: timeout)
         do {
-            return try request.words(of: reply)
+            return BusReply(words: try request.words(of: reply), duration: replyTime)
         } catch {
             if case .garbled(let reason) = error { noteGarbled(reason) }
             throw error
@@ -86,12 +94,14 @@ package actor SerialBus: Bus {
         _ pdu: [UInt8], unit: UInt8, replyByteCount: Int?, timeout: Duration, isWrite: Bool = false
     ) throws(BusError) -> [UInt8] {
         let port = try openPort()
-        if mustDrain { drain(port, until: timeout) }
+        if mustDrain { drain(port, for: late.silence(after: timeout, at: clock.uptime)) }
+        rest(until: late.quietUntil(unit))
         waitForSilence()
         noteStray(port.discard(), "bytes that nobody waited for were dropped")
         figures.requests += 1
         // The time on the wire is not the device's: it comes on top of what it may take to answer.
-        let allowed = timeout + line.duration(byteCount: pdu.count + (replyByteCount ?? 64) + 6)
+        let wireTime = line.duration(byteCount: pdu.count + (replyByteCount ?? 64) + 6)
+        let allowed = timeout + wireTime
         let microseconds = allowed.microseconds
         modbus_set_response_timeout(port.context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
         modbus_set_slave(port.context, Int32(unit))
@@ -106,12 +116,21 @@ package actor SerialBus: Bus {
         // An incomplete frame is told as bad data; every other failure means that the port took nothing.
         hasSent = sent > 0 || sendError == HG_EMBBADDATA
         guard sent > 0 else { throw lineFailure(sendError) }
-        let reply =
-            replyByteCount == nil
-            ? try receiveUncounted(
-                port, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), within: allowed)
-            : try receive(port, unit)
+        let reply: [UInt8]
+        do throws(BusError) {
+            reply =
+                replyByteCount == nil
+                ? try receiveUncounted(
+                    port, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), within: allowed)
+                : try receive(port, unit)
+        } catch {
+            // The silence after a time-out is part of what the request cost, so the drain belongs to it.
+            if error == .noResponse { settle(timeout) }
+            throw error
+        }
         quality.answered()
+        replyTime = max(.zero, clock.uptime - begun - wireTime)
+        late.answered(by: unit, after: replyTime)
         telling.trace.tell(
             TraceEvent(
                 time: clock.utc, kind: .answered(after: clock.uptime - begun), unit: unit, request: pdu, reply: reply,
@@ -126,11 +145,11 @@ package actor SerialBus: Bus {
         let code = errno
         guard length > 0 else {
             let end = (reply.lastIndex { $0 != Self.unused } ?? -1) + 1
-            throw failure(length, code, seen: Array(reply[..<end]))
+            throw failure(length, code, of: unit, seen: Array(reply[..<end]))
         }
         guard length >= 5, reply[0] == unit else {
             let reason = "a reply from unit \(reply[0]) instead of \(unit)"
-            noteGarbled(reason, Array(reply[..<Int(length)]))
+            noteForeign(unit, reason, Array(reply[..<Int(length)]))
             throw .garbled(reason)
         }
         return Array(reply[1..<(Int(length) - 2)])
@@ -151,21 +170,19 @@ package actor SerialBus: Bus {
             bytes.append(chunk)
             if let reply = bytes.reply(to: expected) { return reply }
         } while clock.uptime < deadline
-        figures.timeouts += 1
-        mustDrain = true
+        noteTimeout(of: expected.unit)
         trace("no answer in time", bytes.bytes)
         throw .noResponse
     }
 
-    private func failure(_ length: Int32, _ code: Int32, seen: [UInt8]) -> BusError {
+    private func failure(_ length: Int32, _ code: Int32, of unit: UInt8, seen: [UInt8]) -> BusError {
         if length == 0 {
-            noteGarbled("a reply from another unit", seen)
+            noteForeign(unit, "a reply from another unit", seen)
             return .garbled("a reply from another unit")
         }
         switch code {
         case ETIMEDOUT:
-            figures.timeouts += 1
-            mustDrain = true
+            noteTimeout(of: unit)
             trace(seen.isEmpty ? "no answer in time" : "an answer that broke off after \(seen.count) bytes", seen)
             return .noResponse
         case HG_EMBBADCRC, HG_EMBBADDATA, HG_EMBBADEXC, HG_EMBUNKEXC, HG_EMBMDATA, HG_EMBBADSLAVE:
@@ -186,11 +203,25 @@ package actor SerialBus: Bus {
     private func noteStray(_ bytes: [UInt8], _ what: String) {
         guard !bytes.isEmpty else { return }
         figures.strays += 1
+        late.strayed(byteCount: bytes.count, at: clock.uptime)
         trace("\(what): \(bytes.count) bytes", bytes)
     }
 
     private func trace(_ remark: String, _ bytes: [UInt8]) {
         telling.trace.tell(TraceEvent(time: clock.utc, kind: .remark(remark), raw: bytes))
+    }
+
+    private func noteTimeout(of unit: UInt8) {
+        figures.timeouts += 1
+        mustDrain = true
+        late.missed(unit, at: clock.uptime)
+    }
+
+    /// Somebody else answered, too late: the reply of `unit` is still to come.
+    private func noteForeign(_ unit: UInt8, _ reason: String, _ bytes: [UInt8]) {
+        noteGarbled(reason, bytes)
+        late.strayed(byteCount: Int(MODBUS_RTU_MAX_ADU_LENGTH), at: clock.uptime)
+        late.missed(unit, at: clock.uptime)
     }
 
     /// The port itself failed: an adapter that was unplugged, mostly.
@@ -200,21 +231,25 @@ package actor SerialBus: Bus {
     }
 
     private func waitForSilence() {
-        let rest = max(line.frameSilence, connection.pause) - (clock.uptime - busyUntil)
-        if rest > .zero { usleep(UInt32(rest.microseconds)) }
+        rest(until: busyUntil + max(line.frameSilence, connection.pause))
+    }
+
+    private func rest(until moment: Duration) {
+        let rest = moment - clock.uptime
+        if rest > .zero { usleep(UInt32(clamping: rest.microseconds)) }
     }
 
     /// Waits now for what an unanswered request may still bring.
     func settle(_ quiet: Duration) {
-        if let port, mustDrain { drain(port, until: quiet) }
+        if let port, mustDrain { drain(port, for: late.silence(after: quiet, at: clock.uptime)) }
     }
 
-    /// Throws away what comes until nothing has come for a whole response time, three of them at the most.
-    private func drain(_ port: SerialPort, until quiet: Duration) {
-        let deadline = clock.uptime + quiet * 3
+    /// Throws away what comes until nothing has come for so long; three times as long at the most.
+    private func drain(_ port: SerialPort, for silence: Duration) {
+        let deadline = clock.uptime + silence * 3
         var quietSince = clock.uptime
-        while clock.uptime < deadline, clock.uptime - quietSince < quiet {
-            usleep(5000)
+        while clock.uptime < deadline, clock.uptime - quietSince < silence {
+            usleep(2000)
             let late = port.discard()
             if !late.isEmpty {
                 noteStray(late, "a late reply or noise was dropped")

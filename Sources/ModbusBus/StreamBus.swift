@@ -18,10 +18,17 @@ package actor StreamBus: Bus {
         /// For the trace: the request, and when it left.
         var pdu: [UInt8]
         var sent: Duration
+        var timeout: Duration
         /// Whether it is not known that the unit exists.
         var isSeeking: Bool
         var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
         var timer: Scheduled<Void>
+    }
+
+    private struct Answer {
+        var pdu: [UInt8]
+        /// From sending to its last byte.
+        var duration: Duration
     }
 
     package nonisolated let executor: any SerialExecutor & TaskExecutor
@@ -43,6 +50,8 @@ package actor StreamBus: Bus {
     private var lastFailure = ""
     /// Nothing is sent before: the rest that the connection wants, or the silence after a time-out.
     private var quietUntil = Duration.zero
+    /// For RTU only.
+    private var late: LateReplies
     package private(set) var figures = BusFigures()
 
     /// A connection on which so many requests in a row went unanswered is opened anew: it may be half open.
@@ -62,16 +71,21 @@ package actor StreamBus: Bus {
         self.loop = loop
         self.clock = clock
         self.telling = telling
+        late = LateReplies(limit: connection.timeout)
         executor = LoopExecutor(loop: loop)
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {
+        try await timedRead(span, unit: unit, timeout: timeout).words
+    }
+
+    package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         let request = try ReadRequest(span)
         let expected = Expectation(
             unit: unit, function: span.table.readFunction, replyByteCount: request.replyByteCount)
-        let reply = try await transact(request.pdu, expected, timeout: timeout)
+        let reply = try await exchange(request.pdu, expected, on: readyChannel(for: unit), timeout: timeout)
         do {
-            return try request.words(of: reply)
+            return BusReply(words: try request.words(of: reply.pdu), duration: reply.duration)
         } catch {
             if case .garbled = error { figures.garbled += 1 }
             throw error
@@ -83,7 +97,7 @@ package actor StreamBus: Bus {
         guard framing == .tcp || unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
         let channel: any Channel
         do {
-            channel = try await readyChannel()
+            channel = try await readyChannel(for: unit)
         } catch {
             throw WriteFailure(beforeSending: error)
         }
@@ -91,7 +105,7 @@ package actor StreamBus: Bus {
         figures.writes += 1
         let reply: [UInt8]
         do throws(BusError) {
-            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout)
+            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout).pdu
         } catch {
             throw WriteFailure(afterSending: error)
         }
@@ -108,9 +122,9 @@ package actor StreamBus: Bus {
     // MARK: - Requests
 
     /// A channel on which something may be sent now. Until it is returned nothing has been sent.
-    private func readyChannel() async throws(BusError) -> any Channel {
+    private func readyChannel(for unit: UInt8) async throws(BusError) -> any Channel {
         let channel = try await open()
-        if quietUntil > clock.uptime { try? await clock.sleep(until: quietUntil) }
+        await rest(until: max(quietUntil, late.quietUntil(unit)))
         guard channel.isActive else { throw .linkDown("\(endpoint) closed the connection") }
         return channel
     }
@@ -118,13 +132,19 @@ package actor StreamBus: Bus {
     func transact(
         _ pdu: [UInt8], _ expected: Expectation, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
-        try await exchange(pdu, expected, on: readyChannel(), timeout: timeout, isSeeking: isSeeking)
+        try await exchange(
+            pdu, expected, on: readyChannel(for: expected.unit), timeout: timeout, isSeeking: isSeeking
+        ).pdu
+    }
+
+    private func rest(until moment: Duration) async {
+        if moment > clock.uptime { try? await clock.sleep(until: moment) }
     }
 
     /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
     private func exchange(
         _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration, isSeeking: Bool = false
-    ) async throws(BusError) -> [UInt8] {
+    ) async throws(BusError) -> Answer {
         figures.requests += 1
         let transaction = nextTransaction()
         let bytes: [UInt8]
@@ -144,12 +164,21 @@ package actor StreamBus: Bus {
                 self.assumeIsolated { $0.expired(transaction) }
             }
             waiting[transaction] = Waiting(
-                expected: expected, pdu: pdu, sent: sent, isSeeking: isSeeking, continuation: continuation, timer: timer
-            )
+                expected: expected, pdu: pdu, sent: sent, timeout: timeout, isSeeking: isSeeking,
+                continuation: continuation, timer: timer)
             channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         }
+        let duration = clock.uptime - sent
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
-        return try result.get()
+        if framing == .rtu {
+            // What the silence after a time-out costs is part of what the request cost.
+            if case .failure = result {
+                await rest(until: quietUntil)
+            } else {
+                late.answered(by: expected.unit, after: duration)
+            }
+        }
+        return Answer(pdu: try result.get(), duration: duration)
     }
 
     private func nextTransaction() -> UInt16 {
@@ -194,7 +223,8 @@ package actor StreamBus: Bus {
         if framing == .rtu {
             if !rtuReply.isEmpty { error = .garbled("bytes that are no reply to the request") }
             // RTU has no transaction id: a late reply must come and go before the next request.
-            quietUntil = clock.uptime + connection.timeout
+            late.missed(request.expected.unit, at: clock.uptime)
+            quietUntil = clock.uptime + late.silence(after: request.timeout, at: clock.uptime)
         }
         request.continuation.resume(returning: .failure(error))
         if !request.isSeeking, timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
@@ -210,6 +240,7 @@ package actor StreamBus: Bus {
         case .rtu:
             guard let (transaction, request) = waiting.first else {
                 figures.strays += 1
+                late.strayed(byteCount: buffer.readableBytes, at: clock.uptime)
                 trace(
                     "a late reply or noise was dropped: \(buffer.readableBytes) bytes", Array(buffer.readableBytesView))
                 return

@@ -110,6 +110,8 @@ package struct Connection: Hashable, Sendable {
     package var channel: Channel
     /// How long a reply may take.
     package var timeout: Duration
+    /// The least that this is narrowed to for a unit that always answers much faster; the same as `timeout`: never.
+    package var minTimeout: Duration
     /// How long establishing a TCP connection may take.
     package var connectTimeout: Duration
     /// Rest between two requests on this channel.
@@ -118,15 +120,32 @@ package struct Connection: Hashable, Sendable {
     package var inFlight: Int
 
     package init(
-        name: String, channel: Channel, timeout: Duration = .seconds(1), connectTimeout: Duration = .seconds(3),
-        pause: Duration = .zero, inFlight: Int = 1
+        name: String, channel: Channel, timeout: Duration = .seconds(1), minTimeout: Duration? = nil,
+        connectTimeout: Duration = .seconds(3), pause: Duration = .zero, inFlight: Int = 1
     ) {
         self.name = name
         self.channel = channel
         self.timeout = timeout
+        self.minTimeout = minTimeout ?? min(timeout, Self.defaultMinTimeout)
         self.connectTimeout = connectTimeout
         self.pause = pause
         self.inFlight = inFlight
+    }
+
+    package static let defaultMinTimeout = Duration.milliseconds(100)
+
+    /// Between which the time-out of a read may be; a `timeout` that was set below the other bound counts.
+    ///
+    /// Several units behind one TCP endpoint are behind a gateway: while that waits for a dead one nobody else is answered,
+    /// so what was seen of a unit does not say how long its next reply may take.
+    package func timeoutBounds(unitCount: Int) -> ClosedRange<Duration> {
+        hasTransactions && unitCount > 1 ? timeout...timeout : min(minTimeout, timeout)...timeout
+    }
+
+    /// Whether a reply says to which request it belongs; else only silence keeps a late one from being taken for another.
+    package var hasTransactions: Bool {
+        if case .tcp = channel { return true }
+        return false
     }
 
     /// What two connections must not share, in words.

@@ -5,7 +5,8 @@ struct ConnectionParser {
     let problems: ProblemList
 
     private static let keys = [
-        "tcp", "serial", "rtu_over_tcp", "timeout", "connect_timeout", "pause", "in_flight", "baud", "format", "rs485",
+        "tcp", "serial", "rtu_over_tcp", "timeout", "min_timeout", "connect_timeout", "pause", "in_flight", "baud",
+        "format", "rs485",
     ]
 
     func parse(_ field: Field) -> [Connection] {
@@ -40,8 +41,13 @@ struct ConnectionParser {
         } else if inFlight > 1 {
             fields["in_flight"]?.fail("in_flight above 1 is for tcp only: RTU has no transaction ids")
         }
+        let timeout = fields["timeout"]?.duration(in: timeouts) ?? .seconds(1)
+        let minTimeout = fields["min_timeout"]?.duration(in: timeouts)
+        if let minTimeout, minTimeout > timeout {
+            fields["min_timeout"]?.fail("min_timeout must not be above timeout, \(timeout.text)")
+        }
         return Connection(
-            name: name, channel: channel, timeout: fields["timeout"]?.duration(in: timeouts) ?? .seconds(1),
+            name: name, channel: channel, timeout: timeout, minTimeout: minTimeout,
             connectTimeout: fields["connect_timeout"]?.duration(in: timeouts) ?? .seconds(3),
             pause: fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero, inFlight: inFlight)
     }

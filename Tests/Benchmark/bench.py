@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+import buses
 import commands
 import rig
 
@@ -21,6 +22,7 @@ SCENARIOS = {
     "flat-out": (100, 100, None),
 }
 COMMANDS = "commands"  # a scenario of its own, see commands.py
+BUSES = {"dead_units": buses.run_dead_units, "pipelining": buses.run_pipelining}  # see buses.py
 FLAT_OUT_PERIOD = "10ms"
 FLAT_OUT_OFFERED = 1_000_000  # values/s that this period asks for; near it, the period was measured and not the program
 
@@ -167,7 +169,7 @@ def main():
     parser.add_argument("--headgate", default=str(rig.ROOT / ".build/release/headgate"), help="the program to measure")
     parser.add_argument("--seconds", type=float, default=20, help="measured time of each run (default 20)")
     parser.add_argument("--warm-up", type=float, default=3, help="seconds after the first batch (default 3)")
-    parser.add_argument("--scenario", action="append", choices=[*SCENARIOS, COMMANDS], help="only these; may be repeated")
+    parser.add_argument("--scenario", action="append", choices=[*SCENARIOS, COMMANDS, *BUSES], help="only these; may be repeated")
     parser.add_argument("--subject", action="append", choices=["floor", "headgate"], help="only these; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
@@ -175,12 +177,17 @@ def main():
     if not 1 <= options.seconds <= 3600 or not 0 <= options.warm_up <= 600:
         parser.error("--seconds must be 1 to 3600, --warm-up 0 to 600")
     rig.interruptible()
-    here, results, missed, governed = machine(), {}, [], []
+    here, results, missed, governed, timing = machine(), {}, [], [], {}
     print(f"{here['cores']} x {here['cpu']}, Linux {here['kernel']}, load {here['load']:.1f}; {options.seconds:g} s a run")
     try:
-        for scenario in options.scenario or [*SCENARIOS, COMMANDS]:
+        for scenario in options.scenario or [*SCENARIOS, COMMANDS, *BUSES]:
             if scenario == COMMANDS:
                 governed, late = measure_commands(options)
+                missed += late
+                continue
+            if scenario in BUSES:
+                print(f"measuring headgate, {scenario} ...", file=sys.stderr, flush=True)
+                timing[scenario], late = BUSES[scenario](contextlib.ExitStack, options.headgate, options.seconds)
                 missed += late
                 continue
             for subject in options.subject or ["floor", "headgate"]:
@@ -196,7 +203,7 @@ def main():
         return 130
     if options.json:
         pathlib.Path(options.json).write_text(
-            json.dumps({"machine": here, "seconds": options.seconds, "runs": list(results.values()), "commands": governed}, indent=1) + "\n")
+            json.dumps({"machine": here, "seconds": options.seconds, "runs": list(results.values()), "commands": governed, "buses": timing}, indent=1) + "\n")
     for line in missed:
         print(f"missed: {line}", file=sys.stderr)
     faults = any(run["wrong"] or run["seq_holes"] for run in results.values())

@@ -5,6 +5,7 @@
  * and whoever receives it can tell which device, which value and when. A tick is --tick milliseconds of UTC.
  *
  * --log FILE gets one line per answered read: tick device first_register register_count.
+ * --times FILE gets one line per read as it arrives: microseconds of the monotonic clock, device.
  * On SIGTERM one JSON line tells what was served. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_DEVICES = 256, MAX_DESCRIPTORS = 1024, CODES = 16384, COUNTER = 1024 };
+enum { MAX_DEVICES = 500, MAX_DESCRIPTORS = 1024, CODES = 16384, COUNTER = 1024 };
 
 struct device {
     modbus_t *context;
@@ -82,10 +83,10 @@ static void refresh(int index, int values, int64_t tick) {
 
 int main(int count, char **arguments) {
     int base = 0, device_count = 10, values = 100, tick_ms = 100, option;
-    FILE *log = NULL;
+    FILE *log = NULL, *times = NULL;
     static const struct option options[] = {
         {"base", 1, 0, 'b'}, {"devices", 1, 0, 'd'}, {"values", 1, 0, 'v'},
-        {"tick", 1, 0, 't'}, {"log", 1, 0, 'l'},     {0, 0, 0, 0}};
+        {"tick", 1, 0, 't'}, {"log", 1, 0, 'l'},     {"times", 1, 0, 'm'}, {0, 0, 0, 0}};
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         switch (option) {
             case 'b': base = atoi(optarg); break;
@@ -95,6 +96,9 @@ int main(int count, char **arguments) {
             case 'l':
                 if (!(log = fopen(optarg, "we"))) die(optarg);
                 setvbuf(log, NULL, _IOLBF, 1 << 16);
+                break;
+            case 'm':
+                if (!(times = fopen(optarg, "we"))) die(optarg);
                 break;
             default: return 2;
         }
@@ -145,6 +149,11 @@ int main(int count, char **arguments) {
             modbus_set_socket(context, fd);
             int length = modbus_receive(context, query);
             int64_t tick = now_ms() / tick_ms;
+            if (times && length > 0) {
+                struct timespec now;
+                clock_gettime(CLOCK_MONOTONIC, &now);
+                fprintf(times, "%lld %d\n", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000, index);
+            }
             if (length > 0) refresh(index, values, tick);
             if (length < 0 || (length > 0 && modbus_reply(context, query, length, devices[index].mapping) < 0)) {
                 client_of[fd] = 0;
@@ -163,6 +172,7 @@ int main(int count, char **arguments) {
         }
     }
     if (log) fclose(log);
+    if (times) fclose(times);
     printf("{\"requests\":%llu,\"values\":%llu,\"refused\":%llu}\n", (unsigned long long)requests,
            (unsigned long long)registers / 2, (unsigned long long)refused);
     return 0;

@@ -10,6 +10,8 @@ final class HostilePeer: Sendable {
         case late([UInt8], seconds: Double)
         case silence
         case close
+        /// Answers, and says that it will never send again.
+        case halfClose([UInt8])
     }
 
     let port: Int
@@ -17,6 +19,8 @@ final class HostilePeer: Sendable {
     private let react: @Sendable (Int, [UInt8]) -> Reaction
     private let isStopping = Atomic<Bool>(false)
     private let count = Atomic<Int>(0)
+    private let clients = Atomic<Int>(0)
+    private let arrivals = Mutex<[Double]>([])
 
     init(react: @escaping @Sendable (Int, [UInt8]) -> Reaction) throws {
         self.react = react
@@ -43,6 +47,10 @@ final class HostilePeer: Sendable {
         }.start()
     }
 
+    /// Connections that were made.
+    var clientCount: Int { clients.load(ordering: .relaxed) }
+    /// When each chunk of requests came, in seconds of a monotonic clock.
+    var arrivalTimes: [Double] { arrivals.withLock { $0 } }
     var requestCount: Int { count.load(ordering: .relaxed) }
 
     func stop() {
@@ -53,10 +61,13 @@ final class HostilePeer: Sendable {
 
     private func serve(_ client: Int32) {
         defer { close(client) }
+        clients.add(1, ordering: .relaxed)
         var chunk = [UInt8](repeating: 0, count: 512)
         while true {
             let received = recv(client, &chunk, chunk.count, 0)
             guard received > 0 else { return }
+            let now = Double(DispatchTime.now().uptimeNanoseconds) / 1e9
+            arrivals.withLock { $0.append(now) }
             let number = count.add(1, ordering: .relaxed).oldValue
             switch react(number, Array(chunk[..<received])) {
             case .send(let bytes): put(bytes, client)
@@ -70,6 +81,9 @@ final class HostilePeer: Sendable {
                 put(bytes, client)
             case .silence: break
             case .close: return
+            case .halfClose(let bytes):
+                put(bytes, client)
+                shutdown(client, Int32(SHUT_WR))
             }
         }
     }

@@ -66,6 +66,27 @@ import Testing
         #expect(unit.writes.map(\.words) == [[30_000]])
     }
 
+    @Test(arguments: [
+        (Fault.clamp, WriteOutcome.clamped(.int(20_000))), (.deafWrites, .differs(.int(1))),
+        (.muteWrites, .verified(.int(30_000))),
+    ])
+    func onASerialLineTooTheOutcomeIsWhatTheDeviceShows(fault: Fault, outcome: WriteOutcome) async throws {
+        let terminal = try PseudoTerminal()
+        let line = SerialLine(
+            path: terminal.slavePath, baud: 115_200, format: SerialFormat(dataBits: 8, parity: .none, stopBits: 1))
+        let unit = SimulatedUnit(points: [Self.narrow])
+        unit.set("p", .int(1))
+        let server = try SerialSimulator(line: line, descriptor: terminal.master, units: [1: unit])
+        defer { terminal.close() }
+        defer { server.stop() }
+        server.faults.set(fault, unit: 1)
+        let poller = Self.poller(.serial(line))
+        try await Self.polling(poller) {
+            #expect(await poller.write("d", point: "p", value: .int(30_000)) == outcome)
+        }
+        #expect(unit.writes.map(\.words) == [[30_000]])
+    }
+
     /// Each call writes a value of its own: the log says how often it arrived.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func whateverGoesWrongNoCallReachesTheDeviceTwice(seed: UInt64) async throws {

@@ -63,7 +63,7 @@ extension Poller {
 
     /// A dead unit must not eat the bus by commands either.
     private func reasonNotToAsk(_ index: Int) -> String? {
-        guard !health[index].mayAsk(at: clock.uptime) else { return nil }
+        guard !mayAsk(index) else { return nil }
         return "\(devices[index].device.id) does not answer (\(downReasons[index].code))"
     }
 
@@ -197,12 +197,14 @@ extension Poller {
         let device = devices[index].device
         var attempt = 1
         while true {
+            let sent = clock.uptime
             let result = await read(span, unit: device.unit)
+            let cost = clock.uptime - sent
             await rest(device.limits.pause)
             switch result {
             case .success, .failure(.invalidRequest): return result
             case .failure(let error):
-                noteFailure(error, of: index)
+                noteFailure(error, of: index, cost: cost)
                 guard error.isPassing, attempt < Self.readAttempts else { return result }
                 attempt += 1
             }

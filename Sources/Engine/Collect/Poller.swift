@@ -20,6 +20,9 @@ package actor Poller {
     /// When a guest may use the bus again, see ``asGuest(_:)``.
     var guestMayUseAt = Duration.zero
     private(set) var busy: Set<Int> = []
+    var timing: [DeviceTiming]
+    var probes: ProbeBudget
+    let chance: @Sendable () -> Double
     let substitute = Substitute()
     var slots: BusSlots
     /// Polls that a slow bus or disk made impossible, and polls that a silent device did not answer.
@@ -32,10 +35,13 @@ package actor Poller {
         bus.executor.asUnownedSerialExecutor()
     }
 
-    /// - Parameter phase: 0..<1, where in its period the first device begins; different for each connection.
+    /// - Parameters:
+    ///   - phase: 0..<1, where in its period the first device begins; different for each connection.
+    ///   - chance: 0..<1, what keeps probes of many units from marching in step.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
-        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double
+        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double,
+        chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.connection = connection
         self.devices = devices
@@ -44,10 +50,18 @@ package actor Poller {
         self.clock = clock
         self.board = board
         self.tap = tap
+        self.chance = chance
         health = devices.map { _ in UnitHealth() }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
+        let bounds = connection.timeoutBounds(unitCount: Set(devices.map(\.device.unit)).count)
+        timing = devices.map { polled in
+            let slowest = max(bounds.upperBound, polled.device.minimumTimeout)
+            let shortest = min(slowest, max(bounds.lowerBound, polled.device.minimumTimeout))
+            return DeviceTiming(jobCount: polled.plan.jobs.count, bounds: shortest...slowest)
+        }
+        probes = ProbeBudget(at: clock.uptime, longest: connection.timeout)
         slots = BusSlots(count: connection.inFlight)
         let jobs = devices.enumerated().flatMap { index, device in
             device.plan.jobs.enumerated().map { (PollSchedule.Slot(device: index, job: $0), $1.period) }
@@ -150,8 +164,10 @@ package actor Poller {
         let index = due.slot.device
         var answers: [PollAnswer] = []
         var blocks = devices[index].plan.jobs[due.slot.job].blocks[...]
-        var lost: PollFault? = health[index].mayAsk(at: clock.uptime) ? nil : PollFault(downReasons[index])
+        let isQuiet = timing[index].quietUntil > clock.uptime
+        var lost: PollFault? = mayAsk(index) && !isQuiet ? nil : PollFault(downReasons[index])
         var budget = blocks.count + Self.extraRequests
+        var isFirst = true
         while let block = blocks.popFirst() {
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
@@ -159,7 +175,8 @@ package actor Poller {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
             } else {
                 budget -= 1
-                let (answer, error) = await askCarefully(block, of: index)
+                let (answer, error) = await askCarefully(block, of: due.slot, onFirst: isFirst ? due : nil)
+                isFirst = false
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
                 lost = fault(afterWhichNothingIsAsked: error)
@@ -175,20 +192,29 @@ package actor Poller {
 
     /// Asks for a block. For one that was left unanswered several times a single value is asked for first: a device that
     /// gives that, and is silent about the block again, is not away, the block is too large for it.
-    private func askCarefully(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+    ///
+    /// - Parameter due: the poll whose first request this is, nil for a further one.
+    private func askCarefully(
+        _ block: ReadBlock, of slot: PollSchedule.Slot, onFirst due: PollSchedule.Due?
+    ) async -> (PollAnswer, BusError?) {
+        let index = slot.device
         let probe = devices[index].probe(before: block)
         if let probe {
-            let (answer, error) = await ask(probe, of: index)
+            let (answer, error) = await ask(probe, of: slot, onFirst: due)
             if let error {
                 return (PollAnswer(block: block, time: answer.time, result: .failure(PollFault(error))), error)
             }
         }
-        let (answer, error) = await ask(block, of: index)
+        let (answer, error) = await ask(block, of: slot, onFirst: probe == nil ? due : nil)
         if error == .noResponse { devices[index].silent(block, afterAnswer: probe != nil) }
         return (answer, error)
     }
 
-    private func ask(_ block: ReadBlock, of index: Int) async -> (PollAnswer, BusError?) {
+    /// - Parameter due: the poll whose first request this is, nil for a further one.
+    private func ask(
+        _ block: ReadBlock, of slot: PollSchedule.Slot, onFirst due: PollSchedule.Due?
+    ) async -> (PollAnswer, BusError?) {
+        let index = slot.device
         let device = devices[index].device
         var attempt = 1
         while true {
@@ -198,19 +224,22 @@ package actor Poller {
                 return (PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.outOfService))), nil)
             }
             let sent = clock.uptime
-            let result = await read(block.span, unit: device.unit)
+            if let due, attempt == 1 { timing[index].began(late: sent - due.deadline, period: due.period) }
+            let result = await timedRead(block.span, unit: device.unit, timeout: timeout(of: slot))
             let time = middle(since: sent)
-            slots.release(index, .poll, used: clock.uptime - sent)
+            let cost = clock.uptime - sent
+            slots.release(index, .poll, used: cost)
             await rest(device.limits.pause)
             switch result {
-            case .success(let words):
+            case .success(let reply):
+                timing[index].answered(job: slot.job, after: reply.duration ?? cost)
                 note(health[index].answered(), of: index)
                 if devices[index].answered(block) { tellLearned(of: index) }
-                return (PollAnswer(block: block, time: time, result: .success(words)), nil)
+                return (PollAnswer(block: block, time: time, result: .success(reply.words)), nil)
             case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
                 attempt += 1
             case .failure(let error):
-                noteFailure(error, of: index)
+                noteFailure(error, of: index, cost: cost)
                 return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
             }
         }
@@ -221,10 +250,17 @@ package actor Poller {
         clock.utc - (clock.uptime - sent) / 2
     }
 
+    /// Commands and whoever asks in person wait as long as is configured.
     func read(_ span: RegisterSpan, unit: UInt8) async -> Result<[UInt16], BusError> {
+        await timedRead(span, unit: unit, timeout: timeout(ofUnit: unit)).map(\.words)
+    }
+
+    private func timedRead(
+        _ span: RegisterSpan, unit: UInt8, timeout: Duration
+    ) async -> Result<BusReply, BusError> {
         if isPaused { return .failure(.linkDown(Self.pauseReason)) }
         do throws(BusError) {
-            return .success(try await bus.read(span, unit: unit, timeout: timeout(ofUnit: unit)))
+            return .success(try await bus.timedRead(span, unit: unit, timeout: timeout))
         } catch {
             return .failure(error)
         }
@@ -264,23 +300,8 @@ package actor Poller {
 
     // MARK: - Health
 
-    func noteFailure(_ error: BusError, of index: Int) {
-        switch error {
-        case .noResponse, .refused(0x0A), .refused(0x0B):
-            downReasons[index] = PollFault(error).reason
-            let others = health.indices.count { $0 != index && health[$0].isOpen }
-            let change = health[index].timedOut(
-                at: clock.uptime, timeout: timeout(ofUnit: devices[index].device.unit), deadUnits: others + 1,
-                isAlone: devices.count == 1,
-                jitter: Double.random(in: 0..<1))
-            note(change, of: index)
-        case .refused, .garbled: note(health[index].answered(), of: index)
-        case .linkDown, .invalidRequest: break
-        }
-    }
-
     @discardableResult
-    private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
+    func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
         if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = downReasons[index].code } }
         return change
     }
@@ -289,8 +310,10 @@ package actor Poller {
         guard verdict.valueCount > 0 else { return }
         let state = verdict.state
         let now = clock.utc
+        let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
             status.countPoll(failed: state == .offline)
+            if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
             if state != .offline { status.lastGood = now }
             status.trouble = verdict.worst.quality == .good ? nil : verdict.worst.reasons.last?.code

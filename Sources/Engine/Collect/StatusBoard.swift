@@ -26,6 +26,7 @@ package struct DeviceStatus: Hashable, Sendable {
     package var missedPolls: UInt64 = 0
     /// Requests sent that change something.
     package var writes: UInt64 = 0
+    package var timing = PollTiming()
     /// The worst reason of the last poll in words, nil when all was well.
     package var trouble: String?
     /// What was found out about its addresses.

@@ -3,13 +3,15 @@
 package struct UnitHealth: Hashable, Sendable {
     /// Bounds that decide how much a dead unit may cost.
     package struct Limits: Hashable, Sendable {
-        /// Consecutive time-outs that open the breaker.
+        /// Consecutive time-outs that open the breaker; of a unit that has never answered, and that others
+        /// wait for, the first one does.
         package var failuresToOpen: Int = 2
         /// First delay between probes; doubles up to the bound.
         package var firstProbeDelay: Duration = .seconds(1)
         package var shortestBound: Duration = .seconds(5)
-        /// Share of the bus time that the probes of all dead units together may take.
-        package var probeShare: Double = 0.02
+        /// Share of the bus time that regular probes of all dead units together may take; ``ProbeBudget`` has a little
+        /// more, which is saved for those that wait longer.
+        package var probeShare: Double = 0.015
 
         package init() {}
     }
@@ -57,7 +59,7 @@ package struct UnitHealth: Hashable, Sendable {
     /// The unit did not answer.
     ///
     /// - Parameters:
-    ///   - timeout: what the attempt cost.
+    ///   - timeout: what the attempt cost the bus.
     ///   - deadUnits: units of this connection that are down, this one included; they share the budget.
     ///   - isAlone: whether no other unit could use the time.
     ///   - jitter: 0..<1, so that the probes of many units do not march in step.
@@ -67,7 +69,8 @@ package struct UnitHealth: Hashable, Sendable {
         switch state {
         case .unknown, .healthy, .failing:
             let failures = consecutiveFailures + 1
-            if failures < limits.failuresToOpen {
+            // Who has never answered has no credit: at a start each dead unit costs the others one time-out, not two.
+            if state != .unknown || isAlone, failures < limits.failuresToOpen {
                 state = .failing(count: failures)
                 return .none
             }

@@ -7,13 +7,17 @@ struct DevicesDocument {
     let board: [String: DeviceStatus]
     let now: UnixTime
 
-    /// `{"time","devices":[{"id","profile","revision","connection","endpoint","unit","owner","state","since","last_good",
-    /// "last_good_age_s","polls","failed_polls","missed_polls","recent_polls","recently_failed","trouble","trouble_text",
+    /// `{"time","polling":{"lateness_ms"},"devices":[{"id","profile","revision","connection","endpoint","unit","owner",
+    /// "state","since","last_good","last_good_age_s","polls","failed_polls","missed_polls","late_polls","recent_polls",
+    /// "recently_failed","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
     /// "refused":[{"table","address","count","points"}],"limits":{"registers","bits","gap"}}]}`; `limits` are those that the
     /// device was found to have beyond what its profile says, absent where there are none.
     var value: JSONValue {
-        .compact([
+        var lateness = DurationDigest()
+        for device in site.devices { lateness.merge(board[device.id]?.timing.lateness ?? DurationDigest()) }
+        return .compact([
             ("time", .string(now.rfc3339)),
+            ("polling", .compact([("lateness_ms", Self.milliseconds(lateness, isWorstTold: true))])),
             ("devices", .array(site.devices.map(device))),
         ])
     }
@@ -27,7 +31,7 @@ struct DevicesDocument {
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + [
+            identity + health(status) + timing(status.timing) + [
                 ("refused", .array(status.learned.refused.map { refused($0, device) })),
                 ("limits", limits(status.learned, device)),
             ])
@@ -48,10 +52,32 @@ struct DevicesDocument {
             ("last_good", .optional(status.lastGood?.rfc3339)),
             ("last_good_age_s", status.lastGood.map { .double(max(0, (now - $0).milliseconds.seconds)) } ?? .null),
             ("polls", .integer(status.polls)), ("failed_polls", .integer(status.failedPolls)),
-            ("missed_polls", .integer(status.missedPolls)), ("recent_polls", .integer(status.recentPolls)),
+            ("missed_polls", .integer(status.missedPolls)), ("late_polls", .integer(status.timing.latePolls)),
+            ("recent_polls", .integer(status.recentPolls)),
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
             ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
         ]
+    }
+
+    private func timing(_ timing: PollTiming) -> [(String, JSONValue)] {
+        [
+            ("reply_ms", Self.milliseconds(timing.replies)),
+            ("timeout_ms", timing.timeout.map(Self.milliseconds) ?? .null),
+            ("lateness_ms", Self.milliseconds(timing.lateness, isWorstTold: true)),
+        ]
+    }
+
+    /// Left out before the first sample.
+    private static func milliseconds(_ digest: DurationDigest, isWorstTold: Bool = false) -> JSONValue {
+        guard let median = digest.quantile(0.5), let high = digest.quantile(0.99), let worst = digest.quantile(1) else {
+            return .null
+        }
+        let figures = [("p50", milliseconds(median)), ("p99", milliseconds(high))]
+        return .compact(figures + (isWorstTold ? [("worst", milliseconds(worst))] : []))
+    }
+
+    private static func milliseconds(_ duration: Duration) -> JSONValue {
+        .double(Double(duration.microseconds) / 1000)
     }
 
     private func refused(_ span: RegisterSpan, _ device: Device) -> JSONValue {
