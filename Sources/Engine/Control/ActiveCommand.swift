@@ -62,6 +62,7 @@ extension ActiveCommand {
         let document = JSONValue.compact([
             ("command", command.document), ("issuer", .string(issuer)), ("signed", .bool(isSigned)),
             ("digest", .hex(digest)), ("reply_topic", .optional(reply?.topic)),
+            ("reply_broker", .optional(reply?.broker)),
             ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
             ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
             ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
@@ -86,8 +87,9 @@ extension ActiveCommand {
             command: command, issuer: try record.requiredText("issuer"), isSigned: record["signed"]?.isTrue ?? false,
             digest: try record.requiredHex("digest"), state: state, arrival: try record.requiredCount("arrival"),
             received: try record.requiredTime("received"), slot: slot, isApproved: record["approved"]?.isTrue ?? false)
-        if let topic = record["reply_topic"]?.text {
-            reply = ReplyAddress(topic: topic, correlation: try record.requiredHex("correlation"))
+        // A record without the broker is of a version that answered to all: its answers go nowhere.
+        if let topic = record["reply_topic"]?.text, let broker = record["reply_broker"]?.text {
+            reply = ReplyAddress(broker: broker, topic: topic, correlation: try record.requiredHex("correlation"))
         }
         deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
         decided = record.time("decided")

@@ -173,6 +173,7 @@ extension CommandDesk {
                 ("reason", .optional(order.reason)),
             ])
         announce(scope)
+        output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.oldName, body: nil))
         guard isOn else {
             lockouts.turnOff(scope)
             return output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: nil))

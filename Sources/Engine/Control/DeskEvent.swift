@@ -22,10 +22,13 @@ package struct Sender: Hashable, Sendable {
 
 /// Where an MQTT 5 requester wants its answers as well.
 package struct ReplyAddress: Hashable, Sendable {
+    /// Name of the broker (site key `publish`) that the request came from: nobody else hears the answers.
+    package var broker: String
     package var topic: String
     package var correlation: [UInt8]
 
-    package init(topic: String, correlation: [UInt8] = []) {
+    package init(broker: String, topic: String, correlation: [UInt8] = []) {
+        self.broker = broker
         self.topic = topic
         self.correlation = correlation
     }

@@ -42,7 +42,7 @@ final class CommandCenter: Sendable {
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
-            gateway: site.gateway.id, keys: keys, skew: site.commands.skew)
+            gateway: site.gateway.id, keys: keys, skew: site.commands.skew, publishers: site.publishers)
         hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock)
         let topics = CommandTopics(gateway: site.gateway.id)
         connections = try site.publishers.map { try CommandConnection($0, subscriptions: topics.subscriptions) }

@@ -160,7 +160,7 @@ extension ActiveCommand {
 extension Lockouts.Entry {
     fileprivate var summary: JSONValue {
         .compact([
-            ("scope", .string(scope.written)), ("since", .time(since)), ("by", .string(by)),
+            ("scope", .string(scope.name)), ("since", .time(since)), ("by", .string(by)),
             ("reason", .optional(reason)),
         ])
     }
