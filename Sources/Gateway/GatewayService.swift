@@ -92,7 +92,9 @@ package struct GatewayService: Service {
 
     private func serveControl(_ assembly: Assembly, _ loops: MultiThreadedEventLoopGroup) async {
         let path = site.gateway.stateFolder + "/" + ControlProtocol.socketName
-        let server = ControlServer(path: path, group: loops) { await ControlRequests(assembly: assembly).answer($0) }
+        let server = ControlServer(path: path, group: loops) {
+            await ControlRequests(assembly: assembly).answer($0, from: $1)
+        }
         do {
             try await server.run()
         } catch is CancellationError {

@@ -52,6 +52,107 @@ class Answers(Judged):
         for answer in ear.documents["event/1"]:
             self.assertIn("/c/evt/", answer[0].replace("answers/", "/c/evt/"))
 
+class People(Judged):
+    """What people say at the shell, and what becomes of it: reasons, renewals, cancellations, who was there."""
+
+    @classmethod
+    def setUpClass(cls):
+        me = pwd.getpwuid(os.getuid()).pw_name
+        people = {"dora": {"category": "operator", "keyless": True, "accounts": [me]},
+                  "emil": {"category": "operator", "keyless": True, "accounts": ["nobody"]},
+                  "fritz": {"category": "operator", "keyless": True}}
+        names = [*ISSUERS, *people]
+        held = {"approval": {"by": ["anna", "dora"], "within": "1m"}}
+        cls.plant = Plant(ISSUERS | people, {
+            "free": policy("sp00", "sp01", "sp02", allow=names), "held": policy("sp10", "sp11", allow=names, **held)})
+        cls.addClassCleanup(cls.plant.close)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.plant.stop()
+        cls().judge(cls.plant)
+
+    def shell(self, *words, code=0):
+        done = self.plant.run("command", *words, "--config", self.plant.folder / "headgate.yaml")
+        self.assertEqual(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done
+
+    def foretold(self):
+        return {"expected": [{"point": "d0/sp20", "change": 0, "unit": "Cel", "within_s": 2}]}
+
+    def outcome(self, command):
+        ear = self.plant.ear
+        return ear.wait("outcome", lambda: [o for _, o, _ in ear.documents["outcome/1"] if o["id"] == command], 15)[0]
+
+    def row(self, command):
+        done = self.plant.run("command", "export", "--format", "jsonl", "--state", self.plant.state)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return next(row for row in map(json.loads, done.stdout.splitlines()) if row["id"] == command)
+
+    def test_an_override_carries_its_reason_to_the_outcome_and_the_export(self):
+        command = self.plant.send(set_command("d0/sp00", 21, rationale=self.foretold()))
+        self.plant.expect(command, "verified")
+        self.shell("set", "d0/sp00", "22", "--for", "30s", "--reason", "comfort", "--note", "hall 2", "--as", "fritz")
+        self.assertEqual(self.plant.expect(command, "preempted")["reason"], "comfort")
+        self.shell("release", "d0/sp00", "--reason", "own words", "--as", "fritz")
+        outcome = self.outcome(command)
+        told = {key: outcome["intervention"][key] for key in ("kind", "by", "reason", "note")}
+        self.assertEqual(told, {"kind": "preempted", "by": "fritz", "reason": "comfort", "note": "hall 2"})
+        self.assertEqual(outcome["reason"], "comfort")
+        self.assertEqual(self.row(command)["intervention"]["reason"], "comfort")
+
+    def test_a_denial_carries_its_reason_to_the_outcome_and_the_export(self):
+        command = self.plant.send(set_command("d0/sp10", 21, rationale=self.foretold()))
+        self.plant.expect(command, "held")
+        self.plant.decide(command, "anna", "deny", reason="wrong_data", note="T4 is off")
+        event = self.plant.expect(command, "denied")
+        self.assertEqual((event["reason"], event["note"]), ("wrong_data", "wrong_data: T4 is off"))
+        outcome = self.outcome(command)
+        self.assertEqual((outcome["reason"], outcome["intervention"]["note"], outcome["deciders"]),
+                         ("wrong_data", "T4 is off", ["anna"]))
+        self.assertIn("after_s", outcome["intervention"])
+        decision = self.row(command)["decision"]
+        self.assertEqual((decision["reason"], decision["note"], decision["by"]), ("wrong_data", "T4 is off", ["anna"]))
+
+    def test_renew_and_cancel_are_about_one_command(self):
+        self.shell("set", "d0/sp01", "23", "--for", "20s", "--as", "fritz")
+        own = json.loads(self.shell("list", "--json", "--state", self.plant.state).stdout)["commands"]
+        own = next(entry for entry in own if entry["point"] == "d0/sp01")
+        self.shell("renew", own["id"], "--for", "50s", "--as", "fritz")
+        slot = self.plant.ear.wait("renewed", lambda: next(
+            (s for s in self.plant.slot("d0/sp01")["slots"] if s["until"] > own["until"]), None))
+        self.assertEqual(slot["id"], own["id"])
+        self.shell("renew", own["id"], "--as", "dora", code=1)
+        self.shell("cancel", own["id"], "--as", "fritz", code=1)
+        held = [self.plant.send(set_command("d0/sp11", value), name) for value, name in ((24, "opt"), (25, "rival"))]
+        for command in held:
+            self.plant.expect(command, "held")
+        self.shell("cancel", held[0], "--reason", "timing", "--as", "fritz")
+        event = self.plant.expect(held[0], "cancelled")
+        self.assertEqual((event["actor"], event["reason"]), ("fritz", "timing"))
+        self.assertEqual(self.plant.states(held[1])[-1], "held")
+        self.shell("cancel", held[0], "--as", "fritz", code=1)
+
+    def test_the_socket_is_for_owner_and_group_and_the_audit_says_who_was_there(self):
+        path = self.plant.state / "control.sock"
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o660)
+        document = set_command("d0/sp02", 22, origin=origin("operator"), lease={"seconds": 30})
+        self.assertEqual(self.plant.ask("command dora " + json.dumps(document))["events"][-1]["state"], "verified")
+        history = self.plant.ask(f"commands {document['id']}")["events"][0]
+        self.assertEqual((history["issuer"], history["signed"], history["account"]["uid"]), ("dora", False, os.getuid()))
+        shown = self.shell("show", document["id"], "--state", self.plant.state).stdout
+        self.assertIn(f"dora (socket: {pwd.getpwuid(os.getuid()).pw_name}, uid {os.getuid()})", shown)
+        answer = self.plant.ask("command emil " + json.dumps(document | {"id": document["id"][:-1] + "0"}))
+        self.assertEqual(answer["code"], "not_authorised")
+        # A signature is worth more than a claim: what anna signs has no account, what is said in her name here is not signed.
+        signed = self.plant.send(set_command("d0/sp02", 23, origin=origin("operator")), "anna")
+        self.plant.expect(signed, "verified")
+        claimed = other_command("release", "d0/sp02", origin=origin("operator"))
+        self.plant.ask("command anna " + json.dumps(claimed))
+        leaves = {leaf["event"]["id"]: leaf for leaf in self.plant.leaves() if leaf["kind"] == "command" and "request" in leaf}
+        self.assertEqual([leaves[i]["signed"] for i in (signed, claimed["id"])], [True, False])
+        self.assertEqual(["account" in leaves[i] for i in (signed, claimed["id"])], [False, True])
+
 
 if __name__ == "__main__":
     unittest.main()

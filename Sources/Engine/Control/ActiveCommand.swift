@@ -36,14 +36,22 @@ package struct ActiveCommand: Hashable, Sendable {
     /// When the lease ends.
     package var until: Deadline?
     package var readback: PointValue?
-    /// When the write was seen to be done.
+    /// When the write was seen to be done, and the first time that it was.
     package var verified: UnixTime?
+    package var tookEffect: UnixTime?
+    /// What a person did about it.
+    package var intervention: Intervention?
+    /// Who was at the local socket; nil for what came over a broker.
+    package var account: LocalAccount?
     /// Read-backs that found nobody, and when the next one is due.
     package var readBacks = 0
     package var nextReadBack: Deadline?
 
     package var id: CommandID { command.id }
     package var point: String { command.point }
+
+    /// Whether a `renew` or `cancel` means the command with this id.
+    func isAbout(_ id: CommandID) -> Bool { command.subject.map { $0 == id } ?? true }
 }
 
 // MARK: - Record
@@ -69,7 +77,8 @@ extension ActiveCommand {
             ("decided", .stored(decided)), ("before", .value(before)), ("home", .value(home)),
             ("baseline", .value(baseline)),
             ("until", .stored(until?.utc)), ("readback", .value(readback)), ("verified", .stored(verified)),
-            ("read_backs", .integer(readBacks)),
+            ("read_backs", .integer(readBacks)), ("took_effect", .stored(tookEffect)),
+            ("intervention", intervention?.record ?? .null), ("account", account?.document ?? .null),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
     }
@@ -100,6 +109,9 @@ extension ActiveCommand {
         readback = record["readback"]?.pointValue
         verified = record.time("verified")
         readBacks = Int(record["read_backs"]?.integer ?? 0)
+        tookEffect = record.time("took_effect")
+        if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }
+        account = record["account"].flatMap(LocalAccount.init)
         if let hold = record["hold"] { self.hold = try Hold(record: hold, at: now) }
     }
 }

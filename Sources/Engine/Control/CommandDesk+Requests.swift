@@ -54,7 +54,8 @@ extension CommandDesk {
             [
                 ("what", .string("request")), ("id", .string(request.command.id.description)),
                 ("point", .string(request.command.point)), ("by", .string(request.sender.name)),
-                ("proven", .bool(request.sender.isProven)), ("code", .string(code.rawValue)), ("note", .string(note)),
+                ("proven", .bool(request.sender.isProven)), request.sender.accountMember,
+                ("code", .string(code.rawValue)), ("note", .string(note)),
             ])
         output.messages.append(
             .event(
@@ -165,7 +166,7 @@ extension CommandDesk {
         let command = ActiveCommand(
             command: request.command, issuer: request.sender.name, isSigned: request.sender.isProven,
             digest: request.digest, reply: request.reply, arrival: seq + 1, received: now.utc,
-            slot: site.issuers[request.sender.name]?.category.slot ?? .ai)
+            slot: site.issuers[request.sender.name]?.category.slot ?? .ai, account: request.sender.account)
         commands[command.id] = command
         announce(command, from: nil)
     }

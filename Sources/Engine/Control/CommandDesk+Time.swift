@@ -162,6 +162,7 @@ extension CommandDesk {
             !agree(sample.point, sample.value, readback)
         else { return }
         points[sample.point]?.slots.empty(id)
+        intervene(id, .overridden, by: "local")
         move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
         points[sample.point]?.slots.take(
             .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))

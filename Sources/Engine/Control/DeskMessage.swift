@@ -25,6 +25,8 @@ package struct CommandEvent: Hashable, Sendable {
     package var value: PointValue?
     package var readback: PointValue?
     package var note: String?
+    /// Why a person denied or overrode it.
+    package var reason: HumanReason?
     package var guards: [GuardVerdict]
     /// Counted over all events of the gateway, across restarts; 0 for what is not recorded.
     package var seq: UInt64
@@ -33,7 +35,7 @@ package struct CommandEvent: Hashable, Sendable {
     package init(
         id: CommandID?, point: String?, state: CommandState, code: RefusalCode? = nil, time: UnixTime,
         actor: String? = nil, value: PointValue? = nil, readback: PointValue? = nil, note: String? = nil,
-        guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
+        reason: HumanReason? = nil, guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
     ) {
         self.id = id
         self.point = point
@@ -44,6 +46,7 @@ package struct CommandEvent: Hashable, Sendable {
         self.value = value
         self.readback = readback
         self.note = note
+        self.reason = reason
         self.guards = guards
         self.seq = seq
         self.reply = reply
@@ -59,6 +62,7 @@ package struct CommandEvent: Hashable, Sendable {
                 + JSONValue.compact([
                     ("code", .optional(code?.rawValue)), ("time", .time(time)), ("actor", .optional(actor)),
                     ("value", .value(value)), ("readback", .value(readback)), ("note", .optional(note)),
+                    ("reason", .optional(reason?.rawValue)),
                     ("guards", guards.isEmpty ? .null : .array(guards.map(\.document))), ("seq", .integer(seq)),
                 ]).members)
     }

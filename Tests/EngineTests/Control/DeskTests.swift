@@ -296,7 +296,10 @@ import Testing
         #expect(plant.desk.lockoutEntries.map(\.scope.name) == [name])
         let scope = try #require(plant.desk.lockoutEntries.first?.scope)
         try plant.handle(.order(IncomingOrder(.lockout(scope, isOn: false), sender: Sender(name: "room"))))
-        let committed = plant.effects.flatMap { if case .commit(let records, _) = $0 { records } else { [] } }
+        let committed = plant.effects.flatMap { effect -> [LedgerRecord] in
+            guard case .commit(let records, _) = effect else { return [] }
+            return records
+        }
         #expect(committed.contains(LedgerRecord(kind: CommandDesk.lockoutKind, key: key, body: nil)))
     }
 
