@@ -82,7 +82,9 @@ class People(Judged):
 
     def outcome(self, command):
         ear = self.plant.ear
-        return ear.wait("outcome", lambda: [o for _, o, _ in ear.documents["outcome/1"] if o["id"] == command], 15)[0]
+        # A journal that cannot be read at the horizon is asked again after a minute.
+        return ear.wait("outcome", lambda: [
+            o for _, o, _ in ear.documents["outcome/1"] if o["id"] == command], 80)[0]
 
     def row(self, command):
         done = self.plant.run("command", "export", "--format", "jsonl", "--state", self.plant.state)

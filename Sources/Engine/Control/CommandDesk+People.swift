@@ -267,26 +267,21 @@ extension CommandDesk {
                     ("id", .string(held.id.description)), ("by", .string(command.id.description)),
                     ("until", .time(until?.utc)),
                 ])
-        } else if let subject = command.command.subject {
-            return move(
-                command.id, .reject, code: .expired, note: "\(command.issuer) does not hold the point by \(subject)")
+        } else if let obstacle = obstacle(command.id) {
+            return move(command.id, .reject, code: .expired, note: obstacle)
         }
         finish(command.id)
     }
 
     mutating func cancel(_ command: ActiveCommand) {
         let isPerson = isPersons(command.id)
-        var isFound = false
+        if let obstacle = obstacle(command.id) { return move(command.id, .reject, code: .expired, note: obstacle) }
         for other in active where other.point == command.point && other.id != command.id && command.isAbout(other.id) {
             guard other.state == .held || other.state == .approved, isPerson || other.issuer == command.issuer else {
                 continue
             }
-            isFound = true
             intervene(other.id, .cancelled, with: command)
             move(other.id, .cancel, actor: command.issuer)
-        }
-        if let subject = command.command.subject, !isFound {
-            return move(command.id, .reject, code: .expired, note: "\(subject) does not wait for anything any more")
         }
         finish(command.id)
     }

@@ -21,6 +21,8 @@ extension CommandDesk {
         case .pass:
             if isShadow(request) {
                 move(id, .shadow, guards: verdicts)
+            } else if let note = obstacle(id) {
+                move(id, .reject, code: .expired, note: note, guards: verdicts)
             } else {
                 approve(id, guards: verdicts)
             }
