@@ -281,6 +281,7 @@ actor Assembly {
             figures.drainSeconds = rates.drainSeconds(name)
             document.publishers[name] = figures
         }
+        document.commands = await commandCenter?.summary ?? .null
         return document
     }
 

@@ -19,6 +19,7 @@ struct ControlRequests {
         default:
             return problem(
                 "unknown request; allowed: status, devices, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
+                    + "metrics QUERY, "
                     + "command, rehearse, decide and order NAME DOCUMENT")
         }
     }

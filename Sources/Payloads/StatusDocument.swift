@@ -16,6 +16,8 @@ package struct StatusDocument: Sendable {
     package var devices: [String: DeviceStatus]
     package var journal: JournalFigures?
     package var publishers: [String: PublisherFigures]
+    /// What became of commands lately; null where nothing can be commanded.
+    package var commands: JSONValue = .null
 
     package init(
         gateway: String, state: State, epoch: UInt32, version: String, time: UnixTime?,
@@ -53,6 +55,7 @@ package struct StatusDocument: Sendable {
                 }
             }
             json.member("buffer") { $0.buffer(journal, publishers) }
+            if commands != .null { json.member("commands") { $0.raw(commands.bytes) } }
         }
         return json.bytes
     }

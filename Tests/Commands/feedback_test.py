@@ -9,7 +9,7 @@ import time
 import unittest
 
 from judge import ISSUERS, Judged, policy
-from plant import ROOT, Plant, origin, other_command, set_command
+from plant import ROOT, SCHEMAS, Plant, origin, other_command, set_command
 
 
 class Answers(Judged):
@@ -64,7 +64,7 @@ class People(Judged):
         names = [*ISSUERS, *people]
         held = {"approval": {"by": ["anna", "dora"], "within": "1m"}}
         cls.plant = Plant(ISSUERS | people, {
-            "free": policy("sp00", "sp01", "sp02", allow=names), "held": policy("sp10", "sp11", allow=names, **held)})
+            "free": policy("sp00", "sp01", "sp02", "sp03", allow=names), "held": policy("sp10", "sp11", allow=names, **held)})
         cls.addClassCleanup(cls.plant.close)
 
     @classmethod
@@ -115,6 +115,43 @@ class People(Judged):
         self.assertIn("after_s", outcome["intervention"])
         decision = self.row(command)["decision"]
         self.assertEqual((decision["reason"], decision["note"], decision["by"]), ("wrong_data", "T4 is off", ["anna"]))
+
+    def metrics(self, *words):
+        done = self.plant.run("command", "metrics", "--json", "--state", self.plant.state, *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        document = json.loads(done.stdout)
+        SCHEMAS["metrics/1"].validate(document)
+        return document
+
+    def test_metrics_are_the_same_from_the_gateway_after_a_restart_and_from_the_file(self):
+        plant = self.plant
+        denied = plant.send(set_command("d0/sp10", 26), "rival")
+        plant.expect(denied, "held")
+        plant.decide(denied, "anna", "deny", reason="timing")
+        plant.expect(denied, "denied")
+        taken = plant.send(set_command("d0/sp03", 26), "rival")
+        plant.expect(taken, "verified")
+        self.shell("set", "d0/sp03", "27", "--for", "5s", "--reason", "safety", "--as", "fritz")
+        plant.expect(taken, "preempted")
+        # Until the point is back: the next start must find nothing to be done.
+        self.shell("release", "d0/sp03", "--as", "fritz")
+        plant.ear.wait("back", lambda: plant.states(taken)[-1] == "verified")
+        live = self.metrics("--issuer", "rival")
+        rows = {row["point"]: row for row in live["rows"]}
+        self.assertEqual((rows["d0/sp10"]["denial"], rows["d0/sp10"]["denial_reasons"]), (1, {"timing": 1}))
+        self.assertEqual((rows["d0/sp03"]["override"], rows["d0/sp03"]["override_reasons"]), (1, {"safety": 1}))
+        self.assertEqual(rows["d0/sp03"]["override_after_s"]["n"], 1)
+        self.assertEqual([row["point"] for row in self.metrics("--point", "d0/sp10", "--issuer", "rival")["rows"]], ["d0/sp10"])
+        self.assertIn("rival", self.shell("metrics", "--state", plant.state).stdout)
+        plant.stop()
+        offline = self.metrics("--issuer", "rival")
+        plant.start()
+        again = self.metrics("--issuer", "rival")
+        # The stop took back what was leased, which is no person's doing.
+        for later in (offline, again):
+            self.assertEqual(later["total"], live["total"])
+        plant.ear.wait("status", lambda: [
+            s for _, s, at in plant.ear.documents["status/1"] if s.get("commands", {}).get("metrics", {}).get("denied")], 40)
 
     def test_renew_and_cancel_are_about_one_command(self):
         self.shell("set", "d0/sp01", "23", "--for", "20s", "--as", "fritz")

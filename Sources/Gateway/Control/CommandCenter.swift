@@ -10,6 +10,7 @@ final class CommandCenter: Sendable {
     let room: ControlRoom
     let hub: CommandHub
     let site: ControlSite
+    let metrics: MetricsBook
     private let connections: [CommandConnection]
     private let ledger: ReopeningLedger
     private let signer: NoteSigner
@@ -21,6 +22,7 @@ final class CommandCenter: Sendable {
     static let lockoutFileName = "lockout"
     private static let lockoutInterval = Duration.milliseconds(250)
     private static let checkpointInterval = Duration.seconds(60)
+    private static let metricsInterval = Duration.seconds(15)
     /// How long a stop waits for points to come back to their fallback.
     private static let drainTime = Duration.seconds(10)
 
@@ -39,6 +41,7 @@ final class CommandCenter: Sendable {
         self.ledger = ledger
         self.clock = clock
         self.logger = logger
+        metrics = MetricsBook(folder: folder, clock: clock)
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
@@ -78,6 +81,7 @@ final class CommandCenter: Sendable {
             group.addTask { await self.watchLockoutFile() }
             group.addTask { await self.signCheckpoints() }
             group.addTask { await self.watchFault() }
+            group.addTask { await self.followMetrics() }
             for connection in connections {
                 group.addTask {
                     await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
@@ -86,6 +90,11 @@ final class CommandCenter: Sendable {
             }
             await group.waitForAll()
         }
+    }
+
+    /// What the retained status tells of commands.
+    var summary: JSONValue {
+        get async { .compact([("metrics", await metrics.summary)]) }
     }
 
     /// Takes back what is leased, and tells whether all of it is back; ``run()`` must go on until then.
@@ -136,6 +145,14 @@ final class CommandCenter: Sendable {
                 await hub.publish(checkpoint: note.bytes)
             }
             do { try await clock.sleep(until: clock.uptime + Self.checkpointInterval) } catch { return }
+        }
+    }
+
+    /// Keeps the figures of the retained status fresh.
+    private func followMetrics() async {
+        while !Task.isCancelled {
+            await metrics.refresh()
+            do { try await clock.sleep(until: clock.uptime + Self.metricsInterval) } catch { return }
         }
     }
 

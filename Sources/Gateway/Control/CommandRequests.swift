@@ -14,7 +14,7 @@ struct CommandRequests {
     let assembly: Assembly
     let peer: Peer
 
-    private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands"]
+    private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands", "metrics"]
 
     /// Nil for a request that is about something else.
     func answer(_ request: String) async -> [UInt8]? {
@@ -27,6 +27,7 @@ struct CommandRequests {
         }
         switch (verb, words.count) {
         case ("commands", 1): return await list(center)
+        case ("metrics", 2...): return await metrics(words.dropFirst().joined(separator: " "), center)
         case ("commands", 2): return await history(of: words[1])
         case ("command", 3), ("rehearse", 3), ("decide", 3), ("order", 3):
             return await act(verb, as: words[1], words[2], center)
@@ -121,6 +122,18 @@ struct CommandRequests {
             ("slots", .array(view.slots.map(\.document))), ("lockouts", .array(view.lockouts.map(\.summary))),
             ("figures", view.figures.document),
         ]).bytes
+    }
+
+    private func metrics(_ query: String, _ center: CommandCenter) async -> [UInt8] {
+        guard let document = try? JSONValue(parsing: Array(query.utf8)), let query = MetricsQuery(document) else {
+            return Self.problem(
+                DeskRefusal(code: .badFormat, message: "metrics needs {\"seconds\":1 to 2592000,\"issuer\",\"point\"}"))
+        }
+        do {
+            return try await center.metrics.report(query).document.bytes
+        } catch {
+            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be read: \(error)"))
+        }
     }
 
     /// What the audit log has of one command, in order.

@@ -47,6 +47,11 @@ package struct DeskClient: Sendable {
         DeskOverview(document: try ask("commands"))
     }
 
+    /// Figures of what became of commands.
+    package func metrics(_ query: MetricsQuery) throws(DeskProblem) -> MetricsOverview {
+        MetricsOverview(document: try ask("metrics", query.document))
+    }
+
     /// The point of a command that is not finished.
     package func point(of id: CommandID) throws(DeskProblem) -> String {
         let commands = try ask("commands")["commands"]?.elements ?? []
