@@ -350,6 +350,12 @@ actor Assembly {
         return await poller.readBack(device, point: point)
     }
 
+    /// Feeds a device's watchdog, see ``Poller/beat(_:point:value:)``.
+    func beat(_ device: String, point: String, value: PointValue) async -> String? {
+        guard let poller = poller(of: device) else { return "no device '\(device)' is polled" }
+        return await poller.beat(device, point: point, value: value)
+    }
+
     private func poller(of device: String) -> Poller? {
         connections.values.first { $0.devices.contains { $0.id == device } }?.poller
     }

@@ -32,7 +32,7 @@ import Testing
                     value = write.value
                     try await handle(.wrote(write.tag, .verified(write.value)))
                 case .collect(let plan): try await collect(plan)
-                case .publish, .readBack, .acknowledge, .answer: continue
+                case .publish, .readBack, .acknowledge, .answer, .beat: continue
                 }
             }
         }

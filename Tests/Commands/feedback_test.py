@@ -193,5 +193,62 @@ class People(Judged):
         self.assertEqual(["account" in leaves[i] for i in (signed, claimed["id"])], [False, True])
 
 
+class WatchedPlant(Plant):
+    """Device 0 has a watchdog at register 60, which the site's policy lets the gateway feed."""
+
+    def profile(self, every):
+        folder = super().profile(every)
+        file = folder / "test" / "plant.yaml"
+        text = file.read_text().replace("  fixed: {address: 60, scale: 0.1}", "  beat: {address: 60, write: {mode: single, min: 0, max: 9}}")
+        file.write_text(text.replace("points:\n", "watchdog: {point: beat, every: 200ms, values: count, covers: [sp00]}\npoints:\n"))
+        return folder
+
+
+class Watchdogs(Judged):
+    """A watchdog is fed while the gateway commands, starved by a lockout and by a kill; leases say what they are worth."""
+
+    def test_a_watchdog_is_fed_and_starved(self):
+        plant = WatchedPlant(ISSUERS, {
+            "free": policy("sp00", "sp01"), "beat": {"points": ["d0/beat"], "watchdog": "feed"}})
+        self.addCleanup(plant.close)
+
+        def beats():
+            return [row[4] for row in plant.field.writes(0, 60)]
+
+        def state():
+            return plant.ask("status")["commands"]["watchdogs"]["d0"]
+
+        plant.ear.wait("beats", lambda: len(beats()) >= 12)
+        numbers = beats()
+        self.assertEqual([(first + 1) % 10 for first in numbers], numbers[1:] + [(numbers[-1] + 1) % 10])
+        self.assertEqual((state()["state"], state()["point"]), ("fed", "d0/beat"))
+        guarded, other = plant.send(set_command("d0/sp00", 21)), plant.send(set_command("d0/sp01", 21))
+        for command in (guarded, other):
+            plant.expect(command, "verified")
+        slots = [plant.ear.wait("slot", lambda p=p: plant.slot(p).get("slots"))[0] for p in ("d0/sp00", "d0/sp01")]
+        self.assertEqual([slot["enforced_by"] for slot in slots], ["device", "gateway"])
+        self.assertEqual(["note" in slot for slot in slots], [False, True])
+        nobody = plant.send(set_command("d0/beat", 1, unit="Cel"))
+        plant.expect(nobody, "rejected", "not_authorised")
+        plant.order("anna", order="lockout", scope="site", on=True)
+        plant.ear.wait("starved", lambda: state()["state"] == "stopped")
+        count = len(beats())
+        time.sleep(1)
+        self.assertEqual(len(beats()), count)
+        plant.order("anna", order="lockout", scope="*", on=False)
+        plant.ear.wait("fed again", lambda: len(beats()) > count + 5)
+        plant.gateway.kill()
+        count = len(beats())
+        time.sleep(1)
+        self.assertEqual(len(beats()), count)
+        plant.start()
+        plant.ear.wait("fed after the kill", lambda: len(beats()) > count + 5)
+        plant.stop()
+        told = [leaf["state"] for leaf in plant.leaves() if leaf["kind"] == "watchdog"]
+        self.assertEqual(told, ["started", "stopped", "started", "started", "stopped"])
+        plant.verify()
+        self.assertEqual(plant.ear.wrong, [])
+
+
 if __name__ == "__main__":
     unittest.main()

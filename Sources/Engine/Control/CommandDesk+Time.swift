@@ -21,6 +21,7 @@ extension CommandDesk {
         for control in points.values where control.busy == nil {
             if let restoration = control.restoration { deadlines.append(restoration.next.uptime) }
         }
+        deadlines += watchdogs.values.compactMap(\.deadline)
         deadlines += outcomes.values.map { now.uptime + max(.zero, $0.horizon - now.utc) }
         return deadlines.min()
     }

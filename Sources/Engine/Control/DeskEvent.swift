@@ -205,6 +205,8 @@ package enum DeskEvent: Sendable {
     /// What the readiness report says for writing, until when.
     case readiness(isGo: Bool, until: UnixTime)
     case outcome(Outcome)
+    /// What became of a sign of life for a device's watchdog; `failure` says why it was not taken.
+    case beaten(point: String, failure: String?)
     /// Time has passed.
     case tick
     /// The gateway is about to stop: what is leased goes back first.
@@ -216,6 +218,8 @@ package enum DeskEffect: Hashable, Sendable {
     case commit([LedgerRecord], leaves: [[UInt8]])
     case publish(DeskMessage)
     case write(SetpointWrite)
+    /// Feed a device's watchdog, see ``SetpointWriter/beat(_:_:)``.
+    case beat(point: String, PointValue)
     /// Read the point of a write whose fate is not known.
     case readBack(SetpointWrite)
     /// The horizon of a command has passed: gather its readings, build its ``Outcome`` and send it back as an event.

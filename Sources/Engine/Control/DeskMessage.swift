@@ -98,6 +98,11 @@ package struct SlotReport: Hashable, Sendable {
         package var command: CommandID?
         package var value: PointValue
         package var until: UnixTime?
+        /// Whether the device itself falls back when the gateway dies.
+        package var isGuardedByDevice = false
+
+        /// Who ends the lease; nil for a hold without an end.
+        var enforcement: String? { until.map { _ in isGuardedByDevice ? "device" : "gateway" } }
     }
 
     package var point: String
@@ -120,7 +125,8 @@ package struct SlotReport: Hashable, Sendable {
                             ("slot", .string($0.slot.name)), ("holder", .string($0.holder)),
                             ("id", .optional($0.command?.description)), ("value", JSONValue($0.value)),
                             ("until", .time($0.until)),
-                            ("note", $0.until == nil ? .null : .string("lease enforced by gateway only")),
+                            ("enforced_by", .optional($0.enforcement)),
+                            ("note", $0.enforcement == "gateway" ? .string("lease enforced by gateway only") : .null),
                         ])
                     })
             ),

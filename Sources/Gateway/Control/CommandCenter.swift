@@ -15,6 +15,8 @@ final class CommandCenter: Sendable {
     private let ledger: ReopeningLedger
     private let signer: NoteSigner
     private let lockoutPath: String
+    /// Watchdogs that profiles declare: device and `device/point`.
+    private let declared: [(device: String, point: String)]
     private let clock: any Timekeeper
     private let logger: Logger
 
@@ -42,6 +44,9 @@ final class CommandCenter: Sendable {
         self.clock = clock
         self.logger = logger
         metrics = MetricsBook(folder: folder, clock: clock)
+        declared = site.devices.compactMap { device in
+            device.watchdog.map { (device.id, "\(device.id)/\($0.point)") }
+        }
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
@@ -94,7 +99,31 @@ final class CommandCenter: Sendable {
 
     /// What the retained status tells of commands.
     var summary: JSONValue {
-        get async { .compact([("metrics", await metrics.summary)]) }
+        get async {
+            let watchdogs = await self.watchdogs
+            return .compact([
+                ("metrics", await metrics.summary),
+                ("watchdogs", watchdogs.isEmpty ? .null : .object(watchdogs.map { .init($0.device, $0.status) })),
+            ])
+        }
+    }
+
+    /// How each watchdog that a profile declares is fed, by device.
+    private var watchdogs: [(device: String, status: JSONValue)] {
+        get async {
+            let known = await room.watchdogs
+            return declared.map { device, point in
+                if let watchdog = known?.first(where: { $0.plan.point == point }) { return (device, watchdog.status) }
+                let isMeant = site.watchdogs.contains { $0.point == point }
+                return (
+                    device,
+                    .compact([
+                        ("point", .string(point)), ("state", .string(isMeant ? "stopped" : "not_fed")),
+                        ("reason", .string(isMeant ? "the ledger cannot be written" : "no policy feeds it")),
+                    ])
+                )
+            }
+        }
     }
 
     /// Takes back what is leased, and tells whether all of it is back; ``run()`` must go on until then.
@@ -171,5 +200,15 @@ final class CommandCenter: Sendable {
             }
             do { try await clock.sleep(until: clock.uptime + .seconds(1)) } catch { return }
         }
+    }
+}
+
+extension Watchdog {
+    /// A watchdog in `status/1`.
+    fileprivate var status: JSONValue {
+        .compact([
+            ("point", .string(plan.point)), ("state", .string(state.name)), ("since", .time(since)),
+            ("reason", .optional(state.reason)), ("beats", .integer(beats)),
+        ])
     }
 }
