@@ -108,7 +108,7 @@ class People(Judged):
         self.plant.expect(command, "held")
         self.plant.decide(command, "anna", "deny", reason="wrong_data", note="T4 is off")
         event = self.plant.expect(command, "denied")
-        self.assertEqual((event["reason"], event["note"]), ("wrong_data", "wrong_data: T4 is off"))
+        self.assertEqual((event["reason"], event["note"]), ("wrong_data", "wrong_data"))
         outcome = self.outcome(command)
         self.assertEqual((outcome["reason"], outcome["intervention"]["note"], outcome["deciders"]),
                          ("wrong_data", "T4 is off", ["anna"]))

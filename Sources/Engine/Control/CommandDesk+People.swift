@@ -25,10 +25,9 @@ extension CommandDesk {
         guard decision.isApproval else {
             intervene(
                 decision.id, .denied, by: decision.sender.name, reason: decision.reason, note: decision.note)
-            let words = [decision.reason?.rawValue, decision.note].compactMap { $0 }
             return move(
                 decision.id, .deny, code: .approvalDenied, actor: decision.sender.name,
-                note: words.joined(separator: ": "))
+                note: decision.reason?.rawValue ?? decision.note)
         }
         hold.approvals.append(decision.sender.name)
         commands[decision.id]?.hold = hold

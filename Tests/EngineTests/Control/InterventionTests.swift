@@ -37,7 +37,7 @@ import Testing
                     id: ControlFixture.id(1), isApproval: false, reason: .wrongData, note: "T4 is off",
                     sender: Sender(name: "room"))))
         let event = try #require(plant.events(1).last)
-        #expect((event.state, event.reason, event.note) == (.denied, .wrongData, "wrong_data: T4 is off"))
+        #expect((event.state, event.reason, event.note) == (.denied, .wrongData, "wrong_data"))
         let intervention = try #require(try plan(plant).intervention)
         #expect((intervention.kind, intervention.by, intervention.reason) == (.denied, "room", .wrongData))
         #expect((intervention.note, intervention.after) == ("T4 is off", .seconds(5)))
