@@ -1,20 +1,25 @@
+import Glibc
 package import NIOCore
 import NIOPosix
 
-/// Serves the local socket until cancelled.
+/// Serves the local socket until cancelled: for its owner and its group, nobody else.
 package struct ControlServer: Sendable {
     private let path: String
     private let group: any EventLoopGroup
     private let stream: @Sendable (String) async -> ControlStream?
-    private let answer: @Sendable (String) async -> [UInt8]
+    private let answer: @Sendable (String, Peer) async -> [UInt8]
+
+    /// Read and write for owner and group. A connection needs both, so that with the usual masks nobody else can connect in
+    /// the moment before it is set either.
+    static let mode: mode_t = 0o660
 
     /// - Parameters:
     ///   - stream: gives what a request line starts that is answered by many lines; nil for one that ``answer`` is for.
-    ///   - answer: makes the JSON line for a request line.
+    ///   - answer: makes the JSON line for a request line of somebody.
     package init(
         path: String, group: any EventLoopGroup,
         stream: @escaping @Sendable (String) async -> ControlStream? = { _ in nil },
-        answer: @escaping @Sendable (String) async -> [UInt8]
+        answer: @escaping @Sendable (String, Peer) async -> [UInt8]
     ) {
         self.path = path
         self.group = group
@@ -27,27 +32,38 @@ package struct ControlServer: Sendable {
         let server = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 8)
             .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true) { channel in
-                channel.eventLoop.makeCompletedFuture {
+                Self.peer(of: channel).flatMapThrowing { peer in
                     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(LineDecoder()))
-                    return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    return (peer, try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel))
                 }
             }
+        guard chmod(path, Self.mode) == 0 else { throw IOError(errnoCode: errno, reason: "chmod \(path)") }
         try await server.executeThenClose { clients in
             try await withThrowingDiscardingTaskGroup { group in
-                for try await client in clients { group.addTask { await serve(client) } }
+                for try await (peer, client) in clients { group.addTask { await serve(client, peer) } }
             }
         }
     }
 
+    /// Who connected: taken from the kernel when the connection is made, so that no message can say otherwise.
+    private static func peer(of channel: any Channel) -> EventLoopFuture<Peer> {
+        guard let provider = channel as? any SocketOptionProvider else {
+            return channel.eventLoop.makeFailedFuture(NoCredentials())
+        }
+        let credentials: EventLoopFuture<Credentials> = provider.unsafeGetSocketOption(
+            level: SocketOptionLevel(SOL_SOCKET), name: SO_PEERCRED)
+        return credentials.map { Peer(userID: $0.userID) }
+    }
+
     /// A client that goes away in the middle harms nobody.
-    private func serve(_ client: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
+    private func serve(_ client: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ peer: Peer) async {
         try? await client.executeThenClose { requests, replies in
             let writer = ControlWriter { try await replies.write(ByteBuffer(bytes: $0 + [UInt8(ascii: "\n")])) }
             var lines = requests.makeAsyncIterator()
             while let request = try await lines.next() {
                 let line = String(buffer: request)
                 guard let stream = await stream(line) else {
-                    try await writer.write(await answer(line))
+                    try await writer.write(await answer(line, peer))
                     continue
                 }
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -69,6 +85,16 @@ package typealias ControlStream = @Sendable (ControlWriter) async throws -> Void
 package struct ControlWriter: Sendable {
     package let write: @Sendable ([UInt8]) async throws -> Void
 }
+
+/// `struct ucred` of `unix(7)`, which the C library shows to GNU programs only.
+private struct Credentials {
+    var processID: pid_t = 0
+    var userID: uid_t = 0
+    var groupID: gid_t = 0
+}
+
+/// The kernel does not say who is at the other end.
+private struct NoCredentials: Error {}
 
 /// Cuts the stream into lines of bounded length.
 private struct LineDecoder: ByteToMessageDecoder {

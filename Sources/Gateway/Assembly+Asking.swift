@@ -34,6 +34,7 @@ extension Assembly {
         document.devices = board.all
         document.journal = await journal.figures
         document.commands = await commands?.center.status
+        document.commandFigures = await commandCenter?.summary ?? .null
         for (name, running) in publishers {
             var figures = await running.publisher.figures
             figures.drainSeconds = rates.drainSeconds(name)
@@ -116,6 +117,12 @@ extension Assembly {
         else { return nil }
         return PolledConnection(
             connection: connection, devices: running.devices, poller: running.poller, bus: running.bus, tap: tap)
+    }
+
+    /// Feeds a device's watchdog, see ``Poller/beat(_:point:value:)``.
+    func beat(_ device: String, point: String, value: PointValue) async -> String? {
+        guard let poller = poller(of: device) else { return "no device '\(device)' is polled" }
+        return await poller.beat(device, point: point, value: value)
     }
 
     func poller(of device: String) -> Poller? {

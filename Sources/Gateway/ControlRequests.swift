@@ -1,3 +1,4 @@
+import Console
 import Engine
 import Model
 import Payloads
@@ -6,9 +7,9 @@ import Payloads
 struct ControlRequests {
     let assembly: Assembly
 
-    func answer(_ request: String) async -> [UInt8] {
+    func answer(_ request: String, from peer: Peer) async -> [UInt8] {
         let words = request.split(separator: " ").map(String.init)
-        if let answer = await CommandRequests(assembly: assembly).answer(request) { return answer }
+        if let answer = await CommandRequests(assembly: assembly, peer: peer).answer(request) { return answer }
         switch (words.first, words.count) {
         case ("status", 1): return await assembly.status(.online).json
         case ("devices", 1): return await assembly.devicesDocument().bytes
@@ -18,6 +19,7 @@ struct ControlRequests {
         default:
             return problem(
                 "unknown request; allowed: status, devices, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
+                    + "metrics QUERY, "
                     + "command, rehearse, decide and order NAME DOCUMENT")
         }
     }

@@ -115,7 +115,7 @@ package struct GatewayService: Service {
         let path = site.gateway.stateFolder + "/" + ControlProtocol.socketName
         let tools = ToolRequests(assembly: assembly, clock: clock)
         let server = ControlServer(path: path, group: loops, stream: { tools.stream($0) }) {
-            await ControlRequests(assembly: assembly).answer($0)
+            await ControlRequests(assembly: assembly).answer($0, from: $1)
         }
         do {
             try await server.run()

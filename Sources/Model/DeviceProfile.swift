@@ -79,11 +79,13 @@ package struct DeviceProfile: Hashable, Sendable {
     package var identity: [IdentityCheck]
     package var points: [Point]
     package var tests: [GoldenTest]
+    package var watchdog: DeviceWatchdog?
 
     package init(
         id: String, title: String, manufacturer: String, model: String, revision: Int, source: String,
         factorySerial: FactorySerialSettings? = nil, limits: DeviceLimits = DeviceLimits(),
-        identity: [IdentityCheck] = [], points: [Point], tests: [GoldenTest] = []
+        identity: [IdentityCheck] = [], points: [Point], tests: [GoldenTest] = [],
+        watchdog: DeviceWatchdog? = nil
     ) {
         self.id = id
         self.title = title
@@ -96,5 +98,6 @@ package struct DeviceProfile: Hashable, Sendable {
         self.identity = identity
         self.points = points
         self.tests = tests
+        self.watchdog = watchdog
     }
 }

@@ -38,10 +38,13 @@ package struct Device: Hashable, Sendable {
     package var labels: [Label]
     package var limits: DeviceLimits
     package var points: [Point]
+    /// What its profile declares.
+    package var watchdog: DeviceWatchdog?
 
     package init(
         id: String, profile: String, revision: Int, connection: String, unit: UInt8, owner: String,
-        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), points: [Point]
+        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), points: [Point],
+        watchdog: DeviceWatchdog? = nil
     ) {
         self.id = id
         self.profile = profile
@@ -52,6 +55,7 @@ package struct Device: Hashable, Sendable {
         self.labels = labels
         self.limits = limits
         self.points = points
+        self.watchdog = watchdog
     }
 
     /// The least time to wait for a reply, whatever the connection says or has learned; zero where the profile says nothing.

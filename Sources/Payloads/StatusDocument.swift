@@ -18,6 +18,8 @@ package struct StatusDocument: Sendable {
     package var publishers: [String: PublisherFigures]
     /// Nil where nothing was ever commanded.
     package var commands: CommandsStatus?
+    /// More members of `commands`: what became of them lately, and how watchdogs are fed; null where there is neither.
+    package var commandFigures: JSONValue = .null
 
     package init(
         gateway: String, state: State, epoch: UInt32, version: String, time: UnixTime?,
@@ -55,7 +57,7 @@ package struct StatusDocument: Sendable {
                 }
             }
             json.member("buffer") { $0.buffer(journal, publishers) }
-            json.optional("commands", commands) { $0.commands($1) }
+            json.optional("commands", commands) { $0.commands($1, commandFigures) }
         }
         return json.bytes
     }
@@ -79,11 +81,14 @@ extension JSONWriter {
         }
     }
 
-    fileprivate mutating func commands(_ status: CommandsStatus) {
+    fileprivate mutating func commands(_ status: CommandsStatus, _ figures: JSONValue) {
         object { json in
             json.member("state") { $0.string(status.state.rawValue) }
             json.optional("fault", status.fault) { $0.string($1) }
             if status.unrecorded > 0 { json.member("unrecorded") { $0.integer(status.unrecorded) } }
+            if case .object(let members) = figures {
+                for member in members { json.member(member.key) { $0.raw(member.value.bytes) } }
+            }
             guard !status.alarms.isEmpty else { return }
             json.member("alarms") {
                 $0.array { list in

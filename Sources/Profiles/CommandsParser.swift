@@ -39,7 +39,8 @@ struct CommandsParser {
     private func issuer(_ name: String, _ keyField: Field, _ field: Field) -> Issuer? {
         guard keyField.identifier(name, hyphens: true) != nil,
             let fields = field.fields(
-                ["key", "hmac_file", "hmac", "secret", "category", "lane", "heartbeat"], required: ["category"])
+                ["key", "hmac_file", "hmac", "secret", "category", "lane", "heartbeat", "accounts"],
+                required: ["category"])
         else { return nil }
         for key in ["hmac", "secret"] {
             fields[key]?.fail(
@@ -57,16 +58,33 @@ struct CommandsParser {
             issuer.key = .hmacFile(file)
         }
         if category.isPerson {
+            issuer.accounts = fields["accounts"].map { accounts($0, name) }
             for key in ["lane", "heartbeat"] {
                 fields[key]?.fail(
                     "\(name): \(key) is for machines (schedule, ai), not for category \(category.rawValue)")
             }
         } else {
+            fields["accounts"]?.fail(
+                "\(name): accounts is for persons (local, operator); no machine can be named at the local socket")
             issuer.lane =
                 fields["lane"]?.choice(Lane.allCases.map(\.rawValue)).flatMap(Lane.init(rawValue:)) ?? issuer.lane
             issuer.heartbeat = fields["heartbeat"]?.duration(in: .seconds(1) ... .seconds(86_400))
         }
         return issuer
+    }
+
+    /// Names or numbers of accounts; an empty list lets nobody speak for the person there.
+    private func accounts(_ field: Field, _ issuer: String) -> [String] {
+        (field.list(allowed: "names of accounts") ?? []).compactMap { item in
+            guard let name = item.text("the name of an account of this machine") else { return nil }
+            guard !name.isEmpty, !name.contains(where: { $0.isWhitespace || $0 == ":" || $0 == "/" }) else {
+                item.fail(
+                    "\(issuer): accounts takes names of accounts such as anna, or numbers such as 1000, not \(item.written)"
+                )
+                return nil
+            }
+            return name
+        }
     }
 
     private func publicKey(_ field: Field) -> Issuer.Key? {

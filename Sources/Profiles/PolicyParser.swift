@@ -9,14 +9,23 @@ struct PolicyParser {
 
     private static let keys = [
         "points", "allow", "min", "max", "step", "rate", "min_interval", "per_day", "hours", "interlocks", "unless",
-        "evidence", "approval", "lease", "fallback", "unsigned", "readiness",
+        "evidence", "approval", "lease", "fallback", "unsigned", "readiness", "watchdog",
     ]
 
     /// - Parameter covered: points that an earlier policy covers, with its name.
     func parse(_ field: Field, covered: inout [String: String]) -> Policy? {
-        guard let fields = field.fields(Self.keys, required: ["points", "allow", "fallback"]) else { return nil }
+        guard let fields = field.fields(Self.keys, required: ["points"]) else { return nil }
+        if let watchdog = fields["watchdog"] { return feeding(watchdog, fields, &covered) }
+        for key in ["allow", "fallback"] where fields[key] == nil {
+            field.fail("\(field.name): the key '\(key)' is missing")
+        }
         let patterns = (fields["points"]?.list(allowed: "device/point", single: true) ?? []).compactMap(pattern)
         let points = cover(patterns, &covered)
+        for (id, _) in points where isWatchdog(id) {
+            fields["points"]?.fail(
+                "\(name): \(id) is a watchdog, which nobody commands; a policy of its own with watchdog: feed lets the gateway feed it"
+            )
+        }
         var policy = Policy(
             name: name, points: patterns.map(\.text), permissions: fields["allow"].map(permissions) ?? [])
         bounds(&policy, fields, points)
@@ -36,6 +45,30 @@ struct PolicyParser {
                 field.place, "\(name): anybody who can publish to the broker may send unsigned requests as any issuer")
         }
         return policy
+    }
+
+    // MARK: - Watchdogs
+
+    /// A policy that lets the gateway feed watchdogs, and nobody command them.
+    private func feeding(_ field: Field, _ fields: Fields, _ covered: inout [String: String]) -> Policy? {
+        guard field.choice(["feed"]) != nil else { return nil }
+        for (key, other) in fields.byKey.sorted(by: { $0.key < $1.key }) where key != "points" && key != "watchdog" {
+            other.fail("\(name): \(key) has no meaning beside watchdog: feed, which takes only points")
+        }
+        let patterns = (fields["points"]?.list(allowed: "device/point", single: true) ?? []).compactMap(pattern)
+        for (id, _) in cover(patterns, &covered) where !isWatchdog(id) {
+            let known = devices.compactMap { device in device.watchdog.map { "\(device.id)/\($0.point)" } }
+            fields["points"]?.fail(
+                "\(name): \(id) is no watchdog that a profile declares; there are: \(known.isEmpty ? "none" : known.joined(separator: ", "))"
+            )
+        }
+        var policy = Policy(name: name, points: patterns.map(\.text), permissions: [], fallback: .hold)
+        policy.feedsWatchdog = true
+        return policy
+    }
+
+    private func isWatchdog(_ id: String) -> Bool {
+        devices.contains { device in device.watchdog.map { "\(device.id)/\($0.point)" == id } ?? false }
     }
 
     // MARK: - Points

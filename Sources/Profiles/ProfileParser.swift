@@ -14,7 +14,7 @@ struct ProfileParser {
 
     private static let keys = [
         "profile", "title", "manufacturer", "model", "revision", "source", "serial", "limits", "identify", "defaults",
-        "points", "tests", "extends", "repeat", "sunspec",
+        "points", "tests", "extends", "repeat", "sunspec", "watchdog",
     ]
 
     /// Keys that make sense for many points at once.
@@ -44,15 +44,17 @@ struct ProfileParser {
             }
         }
         let points = layers(fields, inherited?.points ?? [], root)
+        let parsed = PointList(problems: problems).parse(points)
+        let watchdog = fields["watchdog"].flatMap { WatchdogParser(points: parsed, profile: id).parse($0) }
         let profile = DeviceProfile(
             id: id, title: fields["title"]?.text() ?? id, manufacturer: fields["manufacturer"]?.text() ?? "",
             model: fields["model"]?.text() ?? "", revision: fields["revision"]?.integer(in: 1...1_000_000) ?? 1,
             source: fields["source"]?.text() ?? "",
             factorySerial: fields["serial"].flatMap(serial) ?? inherited?.profile.factorySerial,
             limits: fields["limits"].map { limits($0) } ?? inherited?.profile.limits ?? DeviceLimits(),
-            identity: IdentityParser(problems: problems).parse(fields["identify"]),
-            points: PointList(problems: problems).parse(points),
-            tests: GoldenTestParser(problems: problems, copies: copies(points)).parse(fields["tests"]))
+            identity: IdentityParser(problems: problems).parse(fields["identify"]), points: parsed,
+            tests: GoldenTestParser(problems: problems, copies: copies(points)).parse(fields["tests"]),
+            watchdog: watchdog ?? inherited?.profile.watchdog)
         return ParsedProfile(profile: profile, points: points)
     }
 

@@ -89,13 +89,14 @@ import Testing
 
     @Test(arguments: [
         ("site", "site"), ("chiller1", "device:chiller1"), ("device:site", "device:site"),
-        ("chiller1/a", "point:chiller1/a"), ("point:chiller1/a", "point:chiller1/a"),
+        ("*", "site"), ("chiller1/*", "device:chiller1"), ("chiller1/a", "point:chiller1/a"),
+        ("point:chiller1/a", "point:chiller1/a"),
     ])
     func scopesAreWrittenShortOrInFull(text: String, name: String) {
         #expect(DeskOrder.Scope(text)?.name == name)
     }
 
-    @Test(arguments: ["", "*", "chiller1/*", "a b", "device:", "point:chiller1", "chiller1/", "house:1"])
+    @Test(arguments: ["", "*/*", "a*/b", "/*", "a b", "device:", "point:chiller1", "chiller1/", "house:1"])
     func otherScopesAreNone(text: String) {
         #expect(DeskOrder.Scope(text) == nil)
     }

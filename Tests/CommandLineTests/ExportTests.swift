@@ -32,7 +32,7 @@ import Testing
                     value = write.value
                     try await handle(.wrote(write.tag, .verified(write.value)))
                 case .collect(let plan): try await collect(plan)
-                case .publish, .readBack, .acknowledge, .answer: continue
+                case .publish, .readBack, .acknowledge, .answer, .beat: continue
                 }
             }
         }
@@ -148,7 +148,7 @@ import Testing
 
         let all = try lines(folder.path, .csv)
         #expect(all.count == 3)
-        #expect(all.allSatisfy { $0.split(separator: ",", omittingEmptySubsequences: false).count == 35 })
+        #expect(all.allSatisfy { $0.split(separator: ",", omittingEmptySubsequences: false).count == 42 })
         let part = try lines(folder.path, .csv, from: later)
         #expect(part.count == 2)
         let head = part[0].split(separator: ",").map(String.init)

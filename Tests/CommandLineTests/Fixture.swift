@@ -107,7 +107,7 @@ struct FakeGateway {
     ) async throws -> Value {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let path = folder + "/" + ControlProtocol.socketName
-        let server = ControlServer(path: path, group: loops) { [asked] line in
+        let server = ControlServer(path: path, group: loops) { [asked] line, _ in
             asked.add(line)
             return Array((line == "status" ? "{}" : answer).utf8)
         }

@@ -68,7 +68,7 @@ import Testing
         ["command", "deny", id], ["command", "deny", id, "--reason", "because"],
         ["command", "lane", "opt", "a/b", "turbo", "--reason", "x"], ["command", "lane", "opt", "a/b", "shadow"],
         ["lockout", "on"], ["lockout", "on", "--reason", " "], ["command", "set", "a/b", "7", "--reason", ""],
-        ["lockout", "on", "--scope", "a/*", "--reason", "x"],
+        ["lockout", "on", "--scope", "a/*/b", "--reason", "x"],
         ["command", "export", "--from", "yesterday"],
     ])
     func wrongUsageIs64(words: [String]) {

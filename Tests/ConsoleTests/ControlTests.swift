@@ -12,7 +12,9 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let path = folder + "/" + ControlProtocol.socketName
-        let server = ControlServer(path: path, group: loops) { Array("{\"asked\":\"\($0)\"}".utf8) }
+        let server = ControlServer(path: path, group: loops) { line, peer in
+            Array("{\"asked\":\"\(line)\",\"uid\":\(peer.userID)}".utf8)
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try? await server.run() }
             let client = ControlClient(stateFolder: folder)
@@ -21,12 +23,20 @@ import Testing
                 reply = client.ask("status")
                 if reply == nil { try await Task.sleep(for: .milliseconds(20)) }
             }
-            #expect(reply == #"{"asked":"status"}"#)
+            // The kernel says who asks, and nobody but owner and group may.
+            #expect(reply == #"{"asked":"status","uid":\#(geteuid())}"#)
+            let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+            #expect(mode == 0o660)
             #expect(client.ask(String(repeating: "x", count: 100_000), timeout: .seconds(2)) == nil)
-            #expect(client.ask("read chiller1") == #"{"asked":"read chiller1"}"#)
+            #expect(client.ask("read chiller1") == #"{"asked":"read chiller1","uid":\#(geteuid())}"#)
             group.cancelAll()
         }
         try await loops.shutdownGracefully()
         #expect(ControlClient(stateFolder: "/nonexistent").ask("status") == nil)
+    }
+
+    @Test func anAccountHasItsName() {
+        #expect(Peer(userID: 0).userName == "root")
+        #expect(Peer(userID: 4_000_000_000).userName == nil)
     }
 }

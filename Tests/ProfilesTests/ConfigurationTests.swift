@@ -34,7 +34,7 @@ import Testing
         arguments: cases.filter {
             ![
                 "clean", "write-clean", "alias", "console-is-not-served", "address-like-a-reference",
-                "commands-clean", "commands-unsigned", "serial-numbered-path",
+                "commands-clean", "commands-unsigned", "serial-numbered-path", "watchdog-clean",
             ].contains($0)
         })
     func aBrokenFileGivesAnErrorAndNoSite(name: String) {

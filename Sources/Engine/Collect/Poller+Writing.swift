@@ -62,13 +62,13 @@ extension Poller {
     }
 
     /// A dead unit must not eat the bus by commands either.
-    private func reasonNotToAsk(_ index: Int) -> String? {
+    func reasonNotToAsk(_ index: Int) -> String? {
         guard !mayAsk(index) else { return nil }
         return "\(devices[index].device.id) does not answer (\(downReasons[index].code))"
     }
 
     /// Runs `body` while nothing else is said to the device; nil when the poller stopped meanwhile.
-    private func transaction<Result>(_ index: Int, _ body: () async -> Result) async -> Result? {
+    func transaction<Result>(_ index: Int, _ body: () async -> Result) async -> Result? {
         guard !isStopped else { return nil }
         await takeSlot(index, .transaction)
         let start = clock.uptime
@@ -211,7 +211,7 @@ extension Poller {
         }
     }
 
-    private func send(_ write: RegisterWrite, to index: Int) async -> WriteFailure? {
+    func send(_ write: RegisterWrite, to index: Int) async -> WriteFailure? {
         let device = devices[index].device
         guard !isPaused else { return .notSent(Self.pauseReason) }
         defer { board.update(device.id) { $0.writes += 1 } }

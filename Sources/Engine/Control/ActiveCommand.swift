@@ -36,14 +36,22 @@ package struct ActiveCommand: Hashable, Sendable {
     /// When the lease ends.
     package var until: Deadline?
     package var readback: PointValue?
-    /// When the write was seen to be done.
+    /// When the write was seen to be done, and the first time that it was.
     package var verified: UnixTime?
+    package var tookEffect: UnixTime?
+    /// What a person did about it.
+    package var intervention: Intervention?
+    /// Who was at the local socket; nil for what came over a broker.
+    package var account: LocalAccount?
     /// Read-backs that found nobody, and when the next one is due.
     package var readBacks = 0
     package var nextReadBack: Deadline?
 
     package var id: CommandID { command.id }
     package var point: String { command.point }
+
+    /// Whether a `renew` or `cancel` means the command with this id.
+    func isAbout(_ id: CommandID) -> Bool { command.subject.map { $0 == id } ?? true }
 }
 
 // MARK: - Record
@@ -63,6 +71,7 @@ extension ActiveCommand {
         let document = JSONValue.compact([
             ("command", command.document), ("issuer", .string(issuer)), ("signed", .bool(isSigned)),
             ("digest", .hex(digest)), ("reply_topic", .optional(reply?.topic)),
+            ("reply_broker", .optional(reply?.broker)),
             ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
             ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
             ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
@@ -70,7 +79,8 @@ extension ActiveCommand {
             ("baseline", .stored(baseline)),
             ("until", .stored(until?.utc)), ("granted_us", .microseconds(until?.length)),
             ("readback", .stored(readback)), ("verified", .stored(verified)),
-            ("read_backs", .integer(readBacks)),
+            ("read_backs", .integer(readBacks)), ("took_effect", .stored(tookEffect)),
+            ("intervention", intervention?.record ?? .null), ("account", account?.document ?? .null),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
     }
@@ -88,8 +98,9 @@ extension ActiveCommand {
             command: command, issuer: try record.requiredText("issuer"), isSigned: record["signed"]?.isTrue ?? false,
             digest: try record.requiredHex("digest"), state: state, arrival: try record.requiredCount("arrival"),
             received: try record.requiredTime("received"), slot: slot, isApproved: record["approved"]?.isTrue ?? false)
-        if let topic = record["reply_topic"]?.text {
-            reply = ReplyAddress(topic: topic, correlation: try record.requiredHex("correlation"))
+        // A record without the broker is of a version that answered to all: its answers go nowhere.
+        if let topic = record["reply_topic"]?.text, let broker = record["reply_broker"]?.text {
+            reply = ReplyAddress(broker: broker, topic: topic, correlation: try record.requiredHex("correlation"))
         }
         deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
         decided = record.time("decided")
@@ -100,6 +111,9 @@ extension ActiveCommand {
         readback = record.storedValue("readback")
         verified = record.time("verified")
         readBacks = Int(record["read_backs"]?.integer ?? 0)
+        tookEffect = record.time("took_effect")
+        if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }
+        account = record["account"].flatMap(LocalAccount.init)
         if let hold = record["hold"] { self.hold = try Hold(record: hold, at: now) }
     }
 }

@@ -45,6 +45,8 @@ package struct Backlog: Sendable {
             case .answer(_, let refusal):
                 if refusal == nil { output.replies.append(effect) } else { now.append(effect) }
             case .acknowledge: output.replies.append(effect)
+            // A device whose gateway cannot account for itself shall fall back by itself.
+            case .beat: continue
             case .write:
                 writeCount += 1
                 now.append(effect)
@@ -107,7 +109,8 @@ extension DeskEvent {
         switch self {
         case .request, .junk, .decision: false
         case .order(let order): order.order.isStop
-        case .heartbeat, .readings, .wrote, .readBack, .broker, .readiness, .outcome, .tick, .stop, .withdraw: true
+        case .heartbeat, .readings, .wrote, .readBack, .beaten, .broker, .readiness, .outcome, .tick, .stop, .withdraw:
+            true
         }
     }
 }

@@ -23,7 +23,7 @@ extension CommandDesk {
         let plan = OutcomePlan(
             command: command.command, issuer: command.issuer, lane: lane, state: command.state,
             received: command.received, deciders: command.deciders, decided: command.decided,
-            readback: command.readback, anchor: anchor, horizon: anchor + longest)
+            readback: command.readback, anchor: anchor, horizon: anchor + longest, intervention: command.intervention)
         outcomes[command.id] = plan
         record(plan)
     }
@@ -73,6 +73,7 @@ extension OutcomePlan {
             ("state", .string(state.rawValue)), ("received", .stored(received)), ("deciders", .texts(deciders)),
             ("decided", .stored(decided)), ("readback", .stored(readback)), ("anchor", .stored(anchor)),
             ("horizon", .stored(horizon)), ("ended_early", .optional(endedEarly)),
+            ("intervention", intervention?.record ?? .null),
             (
                 "confounders",
                 .array(
@@ -101,6 +102,7 @@ extension OutcomePlan {
             deciders: record["deciders"]?.elements.compactMap(\.text) ?? [], decided: record.time("decided"),
             readback: record.storedValue("readback"), anchor: try record.requiredTime("anchor"),
             horizon: try record.requiredTime("horizon"), endedEarly: record["ended_early"]?.text)
+        if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }
         for item in record["confounders"]?.elements ?? [] {
             guard let id = item["id"]?.text.flatMap(CommandID.init) else { throw RecordError("confounders") }
             confounders.append(

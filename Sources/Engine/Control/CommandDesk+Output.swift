@@ -17,6 +17,8 @@ struct DeskOutput: Sendable {
     /// Commands and points whose records or reports have to be written anew.
     var changed: Set<CommandID> = []
     var touched: Set<String> = []
+    /// Commands that a person intervened with, until it is said.
+    var intervened: Set<CommandID> = []
 
     mutating func record(_ record: LedgerRecord) {
         let key = Key(kind: record.kind, key: record.key)
@@ -47,21 +49,32 @@ extension CommandDesk {
         note: String? = nil, guards: [GuardVerdict] = []
     ) {
         seq += 1
+        // Said with the step that the person brought about, not with those behind it.
+        let intervention = output.intervened.remove(command.id).flatMap { _ in command.intervention }
         figures.states[command.state, default: 0] += 1
         if let code { figures.refusals[code, default: 0] += 1 }
         let event = CommandEvent(
             id: command.id, point: command.point, state: command.state, code: code, time: now.utc, actor: actor,
-            value: command.command.value, readback: command.readback, note: note, guards: guards, seq: seq,
+            value: command.command.value, readback: command.readback, note: note,
+            reason: intervention?.reason, guards: guards, seq: seq,
             reply: command.reply)
         output.messages.append(.event(event))
+        announced(command, from: from, event, intervention)
+    }
+
+    private mutating func announced(
+        _ command: ActiveCommand, from: CommandState?, _ event: CommandEvent, _ intervention: Intervention?
+    ) {
         var members: [(String, JSONValue)] = [
             ("from", .optional(from?.rawValue)), ("event", event.document), ("issuer", .string(command.issuer)),
         ]
         if from == nil {
             members.append(("request", command.command.document))
             members.append(("digest", .hex(command.digest)))
-            members.append(("signed", .bool(command.isSigned)))
+            members.append(("account", command.account?.document ?? .null))
+            members.append(("signed", .bool(command.isSigned && command.account == nil)))
         }
+        members.append(("intervention", intervention?.document ?? .null))
         if command.state == .executing {
             // What the grant says: this entry is why its end needs no other one to be allowed.
             members += [

@@ -16,12 +16,15 @@ extension CommandDesk {
             "decision",
             [
                 ("id", .string(decision.id.description)), ("by", .string(decision.sender.name)),
+                decision.sender.accountMember,
                 ("verdict", .string(decision.isApproval ? "approve" : "deny")),
                 ("reason", .optional(decision.reason?.rawValue)), ("note", .optional(decision.note)),
             ])
         commands[decision.id]?.deciders.append(decision.sender.name)
         commands[decision.id]?.decided = now.utc
         guard decision.isApproval else {
+            intervene(
+                decision.id, .denied, by: decision.sender.name, reason: decision.reason, note: decision.note)
             return move(
                 decision.id, .deny, code: .approvalDenied, actor: decision.sender.name,
                 note: decision.reason?.rawValue ?? decision.note)
@@ -64,7 +67,8 @@ extension CommandDesk {
         leaf(
             "refused",
             [
-                ("what", .string(what)), ("by", .string(sender.name)), ("code", .string(refusal.code.rawValue)),
+                ("what", .string(what)), ("by", .string(sender.name)), sender.accountMember,
+                ("code", .string(refusal.code.rawValue)),
                 ("note", .string(refusal.message)),
             ])
     }
@@ -81,7 +85,7 @@ extension CommandDesk {
         switch order.order {
         case .lockout(let scope, let isOn): setLockout(scope, isOn: isOn, order)
         case .lane(let issuer, let point, let lane):
-            setLane(lane, issuer: issuer, point: point, by: order.sender.name, reason: order.reason)
+            setLane(lane, issuer: issuer, point: point, by: order.sender, reason: order.reason)
         }
     }
 
@@ -153,14 +157,15 @@ extension CommandDesk {
         return DeskRefusal(code: .lockedOut, message: "the site is locked by \(entry?.by ?? "nobody")")
     }
 
-    mutating func setLane(_ lane: Lane, issuer: String, point: String, by: String, reason: String?) {
+    mutating func setLane(_ lane: Lane, issuer: String, point: String, by: Sender, reason: String?) {
         let old = site.issuers[issuer].map { lanes.lane(of: $0, at: point) }
         lanes.record(lane, LaneBook.Key(issuer: issuer, point: point))
         leaf(
             "lane",
             [
                 ("issuer", .string(issuer)), ("point", .string(point)), ("from", .optional(old?.rawValue)),
-                ("to", .string(lane.rawValue)), ("by", .string(by)), ("reason", .optional(reason)),
+                ("to", .string(lane.rawValue)), ("by", .string(by.name)), by.accountMember,
+                ("reason", .optional(reason)),
             ])
         let body = JSONValue.compact([
             ("issuer", .string(issuer)), ("point", .string(point)), ("lane", .string(lane.rawValue)),
@@ -177,9 +182,11 @@ extension CommandDesk {
             "lockout",
             [
                 ("scope", .string(scope.name)), ("on", .bool(isOn)), ("by", .string(order.sender.name)),
+                order.sender.accountMember,
                 ("reason", .optional(order.reason)),
             ])
         announce(scope)
+        output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.oldName, body: nil))
         guard isOn else {
             lockouts.turnOff(scope)
             return output.record(LedgerRecord(kind: Self.lockoutKind, key: scope.name, body: nil))
@@ -202,6 +209,7 @@ extension CommandDesk {
     }
 
     private mutating func lockOut(_ command: ActiveCommand, _ cause: String) {
+        if let lockout = lockouts.covering(command.point) { intervene(command, with: lockout) }
         switch command.state {
         case .held: move(command.id, .cancel, code: .lockedOut, note: cause)
         case .approved: move(command.id, .reject, code: .lockedOut, note: cause)
@@ -217,10 +225,12 @@ extension CommandDesk {
         let isPerson = isPersons(command.id)
         let occupant = slots[command.slot]
         if let id = occupant?.command, isPerson || occupant?.holder == command.issuer {
+            intervene(id, .released, with: command)
             takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         } else if isPerson, slots[.localOperator] != nil, slots[.localOperator]?.command == nil {
             releaseOverride(command)
         } else if isPerson, let id = slots.below(command.slot)?.command {
+            intervene(id, .released, with: command)
             takeBack(id, cause: "released by \(command.issuer)", releasedBy: command.id)
         }
         finish(command.id)
@@ -246,7 +256,7 @@ extension CommandDesk {
     mutating func renew(_ command: ActiveCommand) {
         if let held = active.first(where: {
             $0.point == command.point && $0.issuer == command.issuer && $0.id != command.id
-                && ($0.state == .verified || $0.state == .preempted)
+                && ($0.state == .verified || $0.state == .preempted) && command.isAbout($0.id)
         }) {
             var asked = held
             asked.command.lease = command.command.lease ?? held.command.lease
@@ -263,16 +273,20 @@ extension CommandDesk {
                     ("id", .string(held.id.description)), ("by", .string(command.id.description)),
                     ("until", .time(until?.utc)),
                 ])
+        } else if let obstacle = obstacle(command.id) {
+            return move(command.id, .reject, code: .expired, note: obstacle)
         }
         finish(command.id)
     }
 
     mutating func cancel(_ command: ActiveCommand) {
         let isPerson = isPersons(command.id)
-        for other in active where other.point == command.point && other.id != command.id {
+        if let obstacle = obstacle(command.id) { return move(command.id, .reject, code: .expired, note: obstacle) }
+        for other in active where other.point == command.point && other.id != command.id && command.isAbout(other.id) {
             guard other.state == .held || other.state == .approved, isPerson || other.issuer == command.issuer else {
                 continue
             }
+            intervene(other.id, .cancelled, with: command)
             move(other.id, .cancel, actor: command.issuer)
         }
         finish(command.id)

@@ -117,6 +117,7 @@ extension CommandDesk {
         for entry in lockouts.entries { announce(entry.scope) }
         for command in active where command.state == .held { announceHold(command.id) }
         for point in points.keys.sorted() { settle(point) }
+        feedWatchdogs()
         return takeEffects()
     }
 }

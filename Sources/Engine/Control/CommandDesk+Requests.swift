@@ -21,6 +21,8 @@ extension CommandDesk {
         case .pass:
             if isShadow(request) {
                 move(id, .shadow, guards: verdicts)
+            } else if let note = obstacle(id) {
+                move(id, .reject, code: .expired, note: note, guards: verdicts)
             } else {
                 approve(id, guards: verdicts)
             }
@@ -54,7 +56,8 @@ extension CommandDesk {
             [
                 ("what", .string("request")), ("id", .string(request.command.id.description)),
                 ("point", .string(request.command.point)), ("by", .string(request.sender.name)),
-                ("proven", .bool(request.sender.isProven)), ("code", .string(code.rawValue)), ("note", .string(note)),
+                ("proven", .bool(request.sender.isProven)), request.sender.accountMember,
+                ("code", .string(code.rawValue)), ("note", .string(note)),
             ])
         output.messages.append(
             .event(
@@ -169,7 +172,7 @@ extension CommandDesk {
         let command = ActiveCommand(
             command: request.command, issuer: request.sender.name, isSigned: request.sender.isProven,
             digest: request.digest, reply: request.reply, arrival: seq + 1, received: now.utc,
-            slot: site.issuers[request.sender.name]?.category.slot ?? .ai)
+            slot: site.issuers[request.sender.name]?.category.slot ?? .ai, account: request.sender.account)
         commands[command.id] = command
         announce(command, from: nil)
     }

@@ -21,6 +21,7 @@ extension CommandDesk {
         for control in points.values where control.busy == nil {
             if let restoration = control.restoration { deadlines.append(restoration.next.uptime) }
         }
+        deadlines += watchdogs.values.compactMap(\.deadline)
         deadlines += outcomes.values.map { now.uptime + max(.zero, $0.horizon - now.utc) }
         return deadlines.min()
     }
@@ -192,6 +193,7 @@ extension CommandDesk {
             !agree(sample.point, sample.value, readback)
         else { return }
         points[sample.point]?.slots.empty(id)
+        intervene(id, .overridden, by: "local")
         move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
         points[sample.point]?.slots.take(
             .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))

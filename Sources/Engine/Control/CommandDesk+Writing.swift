@@ -126,6 +126,7 @@ extension CommandDesk {
         command.state = .verified
         command.until = until
         command.verified = now.utc
+        command.tookEffect = command.tookEffect ?? now.utc
         command.nextReadBack = nil
         commands[id] = command
         giveWay(to: command)
@@ -135,6 +136,7 @@ extension CommandDesk {
             AuthoritySlots.Occupant(command: id, holder: command.issuer, value: value, until: until))
         noteConfounder(command)
         if let lockout = lockouts.covering(command.point) {
+            intervene(command, with: lockout)
             takeBack(id, cause: "lockout \(lockout.scope.name)")
         } else if isEnding(command.point), until != nil {
             takeBack(id, cause: endCause)
@@ -145,9 +147,15 @@ extension CommandDesk {
     private mutating func giveWay(to winner: ActiveCommand) {
         for other in active where other.point == winner.point && other.id != winner.id {
             switch other.state {
-            case .verified where other.slot == winner.slot: move(other.id, .supersede, note: "by \(winner.id)")
-            case .verified: move(other.id, .preempt, note: "by \(winner.id)")
-            case .indeterminate: move(other.id, .override, note: "by \(winner.id)")
+            case .verified where other.slot == winner.slot:
+                intervene(other.id, .superseded, with: winner)
+                move(other.id, .supersede, note: "by \(winner.id)")
+            case .verified:
+                intervene(other.id, .preempted, with: winner)
+                move(other.id, .preempt, note: "by \(winner.id)")
+            case .indeterminate:
+                intervene(other.id, .superseded, with: winner)
+                move(other.id, .override, note: "by \(winner.id)")
             case .preempted where other.slot == winner.slot:
                 move(other.id, .revert, note: "by \(winner.id)")
                 move(other.id, .finishRevert, note: "by \(winner.id)")
@@ -172,7 +180,7 @@ extension CommandDesk {
         guard let issuer = site.issuers[command.issuer], !issuer.category.isPerson,
             let lower = lanes.lane(of: issuer, at: command.point).below
         else { return }
-        setLane(lower, issuer: issuer.name, point: command.point, by: "headgate", reason: reason)
+        setLane(lower, issuer: issuer.name, point: command.point, by: Sender(name: "headgate"), reason: reason)
     }
 
     // MARK: - Reading back what is not known

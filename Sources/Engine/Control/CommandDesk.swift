@@ -50,6 +50,8 @@ package struct CommandDesk: Sendable {
     var withdrawn: Set<String> = []
     /// Commands that waited for a person and no longer do, oldest first: brokers that were away must be told.
     var decided: [CommandID] = []
+    /// By point.
+    package internal(set) var watchdogs: [String: Watchdog] = [:]
     package internal(set) var figures = DeskFigures()
     var output = DeskOutput()
 
@@ -78,11 +80,14 @@ package struct CommandDesk: Sendable {
         case .broker(let isConnected): brokerLost = isConnected ? nil : brokerLost ?? now.uptime
         case .readiness(let isGo, let until): readyUntil = isGo ? until : nil
         case .outcome(let outcome): take(outcome)
+        case .beaten(let point, let failure): beaten(point, failure: failure)
         case .tick: break
         case .stop: stop()
         case .withdraw(let points): withdraw(points)
         }
         for point in points.keys.sorted() { settle(point) }
+        // What this event changed may have stopped a watchdog: before anything else is done.
+        feedWatchdogs()
         return takeEffects()
     }
 
@@ -136,7 +141,7 @@ package struct CommandDesk: Sendable {
             entries: control.slots.occupied.map { slot, occupant in
                 SlotReport.Entry(
                     slot: slot, holder: occupant.holder, command: occupant.command, value: occupant.value,
-                    until: occupant.until?.utc)
+                    until: occupant.until?.utc, isGuardedByDevice: isGuardedByDevice(point))
             },
             lockout: lockouts.covering(point)?.scope.name, restoring: control.restoration?.home,
             isAlarm: control.restoration?.isAlarm ?? false)

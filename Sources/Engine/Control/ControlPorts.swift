@@ -5,6 +5,9 @@ package import Model
 package protocol SetpointWriter: Sendable {
     func write(_ write: SetpointWrite) async -> WriteOutcome
     func readBack(_ write: SetpointWrite) async -> ReadBack
+    /// Writes a sign of life to the watchdog `point` of a device, without reading it back. Returns why it was not taken, in
+    /// words; nil when it was.
+    func beat(_ point: String, _ value: PointValue) async -> String?
 }
 
 /// The way to those who send commands. Calls only hand over: none of them waits for a broker.

@@ -104,6 +104,12 @@ package actor ControlRoom {
         desk.map { ($0.active, $0.slotReports, $0.lockoutEntries, $0.figures) }
     }
 
+    /// Watchdogs that are fed, or would be; nil while the ledger is away: then none is.
+    package var watchdogs: [Watchdog]? {
+        guard backlog == nil else { return nil }
+        return desk.map { $0.watchdogs.values.sorted { $0.plan.point < $1.plan.point } }
+    }
+
     /// Takes back what is leased, of all points before the gateway stops, or of some before they are out of our hands. True
     /// when every point is back or flagged within `limit`; ``run()`` must go on until then.
     package func drain(_ points: Set<String>? = nil, within limit: Duration) async -> Bool {
@@ -219,6 +225,11 @@ package actor ControlRoom {
                 let outcome = await writer.write(write)
                 await self.submit(.wrote(write.tag, outcome))
             }
+        case .beat(let point, let value):
+            group.addTask { [writer] in
+                let failure = await writer.beat(point, value)
+                await self.submit(.beaten(point: point, failure: failure))
+            }
         case .readBack(let write):
             group.addTask { [writer] in
                 let outcome = await writer.readBack(write)
@@ -321,7 +332,7 @@ package actor ControlRoom {
                     await uplink.acknowledge(order.token)
                 }
             case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
-            case .heartbeat, .readings, .wrote, .readBack, .outcome, .tick: continue
+            case .heartbeat, .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
             }
         }
     }
@@ -331,7 +342,7 @@ extension DeskEvent {
     /// Whether it must be taken even when the inbox is full: there is a bounded number of these.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .order, .outcome, .tick, .stop, .withdraw, .broker, .readiness: true
+        case .wrote, .readBack, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
         case .request, .junk, .decision, .heartbeat, .readings: false
         }
     }

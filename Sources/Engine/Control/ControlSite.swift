@@ -70,15 +70,19 @@ package struct ControlSite: Hashable, Sendable {
     package var points: [String: ControlledPoint]
     package var issuers: [String: Issuer]
     package var limits: DeskLimits
+    /// Watchdogs that a policy lets the gateway feed, in the order of their points.
+    package var watchdogs: [WatchdogPlan]
 
     package init(
-        gateway: String, settings: CommandSettings, points: [ControlledPoint], limits: DeskLimits = DeskLimits()
+        gateway: String, settings: CommandSettings, points: [ControlledPoint], limits: DeskLimits = DeskLimits(),
+        watchdogs: [WatchdogPlan] = []
     ) {
         self.gateway = gateway
         self.settings = settings
         self.points = Dictionary(points.map { ($0.id, $0) }) { $1 }
         issuers = Dictionary(settings.issuers.map { ($0.name, $0) }) { $1 }
         self.limits = limits
+        self.watchdogs = watchdogs.sorted { $0.point < $1.point }
     }
 
     /// All points of a site, each with the policy whose patterns cover it.
@@ -92,7 +96,19 @@ package struct ControlSite: Hashable, Sendable {
                 return ControlledPoint(id: id, point: point, policy: policy)
             }
         }
-        self.init(gateway: site.gateway.id, settings: site.commands, points: points)
+        let fed = Dictionary(points.map { ($0.id, $0.policy?.feedsWatchdog ?? false) }) { $1 }
+        self.init(
+            gateway: site.gateway.id, settings: site.commands, points: points,
+            watchdogs: site.devices.compactMap(Self.watchdog).filter { fed[$0.point] ?? false })
+    }
+
+    private static func watchdog(_ device: Device) -> WatchdogPlan? {
+        guard let watchdog = device.watchdog, let point = device.points.first(where: { $0.name == watchdog.point })
+        else { return nil }
+        let writable = device.points.filter { $0.write != nil && $0.name != watchdog.point }.map(\.name)
+        return WatchdogPlan(
+            point: "\(device.id)/\(watchdog.point)", device: device.id, watchdog: watchdog,
+            isBool: point.datatype == .bool, covered: Set((watchdog.covered ?? writable).map { "\(device.id)/\($0)" }))
     }
 
     /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence.

@@ -3,18 +3,50 @@ package import Model
 /// Names a message that waits for its acknowledgement: what the desk gives back once the message is journaled and synced.
 package typealias DeliveryToken = UInt64
 
+/// The account of the operating system that a process at the local socket runs under, as the kernel tells it.
+package struct LocalAccount: Hashable, Sendable {
+    package var userID: UInt32
+    /// Nil for an id without a name.
+    package var userName: String?
+
+    package init(userID: UInt32, userName: String?) {
+        self.userID = userID
+        self.userName = userName
+    }
+
+    package var document: JSONValue {
+        .compact([("uid", .integer(userID)), ("user", .optional(userName))])
+    }
+
+    /// Whether it is the account that somebody calls so: by its name or its number.
+    package func isCalled(_ name: String) -> Bool {
+        name == userName || name == "\(userID)"
+    }
+
+    init?(_ document: JSONValue) {
+        guard let id = document["uid"]?.integer.flatMap(UInt32.init(exactly:)) else { return nil }
+        self.init(userID: id, userName: document["user"]?.text)
+    }
+}
+
 /// Who sent something, as the transport established it.
 package struct Sender: Hashable, Sendable {
     /// Name of an issuer: the `kid` of a verified signature, the user of the local socket, or, unsigned, what the message
     /// says itself.
     package var name: String
-    /// Whether the name is proven.
+    /// Whether the name is proven: by a signature, or at the local socket by who may open it.
     package var isProven: Bool
+    /// Who was at the local socket; nil elsewhere. What comes from there is never taken for signed.
+    package var account: LocalAccount?
 
-    package init(name: String, isProven: Bool = true) {
+    package init(name: String, isProven: Bool = true, account: LocalAccount? = nil) {
         self.name = name
         self.isProven = isProven
+        self.account = account
     }
+
+    /// What the audit log says of who was there.
+    var accountMember: (String, JSONValue) { ("account", account?.document ?? .null) }
 
     /// The file in the state folder that locks the site, without a network and without a key. No issuer can have this name.
     package static let lockoutFile = Sender(name: "lockout file")
@@ -22,10 +54,13 @@ package struct Sender: Hashable, Sendable {
 
 /// Where an MQTT 5 requester wants its answers as well.
 package struct ReplyAddress: Hashable, Sendable {
+    /// Name of the broker (site key `publish`) that the request came from: nobody else hears the answers.
+    package var broker: String
     package var topic: String
     package var correlation: [UInt8]
 
-    package init(topic: String, correlation: [UInt8] = []) {
+    package init(broker: String, topic: String, correlation: [UInt8] = []) {
+        self.broker = broker
         self.topic = topic
         self.correlation = correlation
     }
@@ -179,6 +214,8 @@ package enum DeskEvent: Sendable {
     /// What the readiness report says for writing, until when.
     case readiness(isGo: Bool, until: UnixTime)
     case outcome(Outcome)
+    /// What became of a sign of life for a device's watchdog; `failure` says why it was not taken.
+    case beaten(point: String, failure: String?)
     /// Time has passed.
     case tick
     /// The gateway is about to stop: what is leased goes back first.
@@ -192,6 +229,8 @@ package enum DeskEffect: Hashable, Sendable {
     case commit([LedgerRecord], leaves: [[UInt8]])
     case publish(DeskMessage)
     case write(SetpointWrite)
+    /// Feed a device's watchdog, see ``SetpointWriter/beat(_:_:)``.
+    case beat(point: String, PointValue)
     /// Read the point of a write whose fate is not known.
     case readBack(SetpointWrite)
     /// The horizon of a command has passed: gather its readings, build its ``Outcome`` and send it back as an event.

@@ -27,6 +27,8 @@ package struct CommandEvent: Hashable, Sendable {
     package var value: PointValue?
     package var readback: PointValue?
     package var note: String?
+    /// Why a person denied or overrode it.
+    package var reason: HumanReason?
     package var guards: [GuardVerdict]
     /// Counted over all events of the gateway, across restarts; 0 for what is not recorded.
     package var seq: UInt64
@@ -35,7 +37,7 @@ package struct CommandEvent: Hashable, Sendable {
     package init(
         id: CommandID?, point: String?, state: CommandState, code: RefusalCode? = nil, time: UnixTime,
         actor: String? = nil, value: PointValue? = nil, readback: PointValue? = nil, note: String? = nil,
-        guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
+        reason: HumanReason? = nil, guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
     ) {
         self.id = id
         self.point = point
@@ -46,6 +48,7 @@ package struct CommandEvent: Hashable, Sendable {
         self.value = value
         self.readback = readback
         self.note = note
+        self.reason = reason
         self.guards = guards
         self.seq = seq
         self.reply = reply
@@ -61,6 +64,7 @@ package struct CommandEvent: Hashable, Sendable {
                 + JSONValue.compact([
                     ("code", .optional(code?.rawValue)), ("time", .time(time)), ("actor", .optional(actor)),
                     ("value", .value(value)), ("readback", .value(readback)), ("note", .optional(note)),
+                    ("reason", .optional(reason?.rawValue)),
                     ("guards", guards.isEmpty ? .null : .array(guards.map(\.document))), ("seq", .integer(seq)),
                 ]).members)
     }
@@ -96,6 +100,11 @@ package struct SlotReport: Hashable, Sendable {
         package var command: CommandID?
         package var value: PointValue
         package var until: UnixTime?
+        /// Whether the device itself falls back when the gateway dies.
+        package var isGuardedByDevice = false
+
+        /// Who ends the lease; nil for a hold without an end.
+        var enforcement: String? { until.map { _ in isGuardedByDevice ? "device" : "gateway" } }
     }
 
     package var point: String
@@ -121,7 +130,8 @@ package struct SlotReport: Hashable, Sendable {
                             ("slot", .string($0.slot.name)), ("holder", .string($0.holder)),
                             ("id", .optional($0.command?.description)), ("value", JSONValue($0.value)),
                             ("until", .time($0.until)),
-                            ("note", $0.until == nil ? .null : .string("lease enforced by gateway only")),
+                            ("enforced_by", .optional($0.enforcement)),
+                            ("note", $0.enforcement == "gateway" ? .string("lease enforced by gateway only") : .null),
                         ])
                     })
             ),

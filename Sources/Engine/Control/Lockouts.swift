@@ -6,8 +6,44 @@ package enum LockoutScope: Hashable, Sendable {
     case device(String)
     case point(String)
 
-    /// `*`, `device/*` or `device/point`.
+    /// `site`, `device:ID` or `point:DEVICE/POINT`: one word for it in orders, slots, the audit log and at the shell.
     package var name: String {
+        switch self {
+        case .site: "site"
+        case .device(let device): "device:\(device)"
+        case .point(let point): "point:\(point)"
+        }
+    }
+
+    /// Reads ``name``, and as another word for it `*`, `device/*` and `device/point`.
+    package init?(name: String) {
+        if name == "site" || name == "*" {
+            self = .site
+        } else if name.hasPrefix("device:") {
+            guard let device = Self.device(name.dropFirst(7)) else { return nil }
+            self = .device(device)
+        } else if name.hasPrefix("point:") {
+            guard let point = Self.point(name.dropFirst(6)) else { return nil }
+            self = .point(point)
+        } else if name.hasSuffix("/*") {
+            guard let device = Self.device(name.dropLast(2)) else { return nil }
+            self = .device(device)
+        } else {
+            guard let point = Self.point(name[...]) else { return nil }
+            self = .point(point)
+        }
+    }
+
+    private static func device(_ text: Substring) -> String? {
+        text.isEmpty || text.contains("*") ? nil : String(text)
+    }
+
+    private static func point(_ text: Substring) -> String? {
+        text.contains("/") && !text.contains("*") ? String(text) : nil
+    }
+
+    /// The other word for it, under which older ledgers keep it.
+    var oldName: String {
         switch self {
         case .site: "*"
         case .device(let device): device + "/*"
@@ -15,15 +51,12 @@ package enum LockoutScope: Hashable, Sendable {
         }
     }
 
-    package init?(name: String) {
-        if name == "*" {
-            self = .site
-        } else if name.hasSuffix("/*"), name.utf8.count > 2 {
-            self = .device(String(name.dropLast(2)))
-        } else if name.contains("/"), !name.contains("*") {
-            self = .point(name)
-        } else {
-            return nil
+    /// From the widest to the narrowest.
+    fileprivate var rank: Int {
+        switch self {
+        case .site: 0
+        case .device: 1
+        case .point: 2
         }
     }
 
@@ -58,7 +91,7 @@ package struct Lockouts: Hashable, Sendable {
 
     /// The widest lockout that covers a point.
     package func covering(_ point: String) -> Entry? {
-        entries.filter { $0.scope.covers(point) }.min { $0.scope.name.utf8.count < $1.scope.name.utf8.count }
+        entries.filter { $0.scope.covers(point) }.min { $0.scope.rank < $1.scope.rank }
     }
 
     package mutating func turnOn(_ entry: Entry) {

@@ -32,6 +32,7 @@ package struct OutcomePlan: Hashable, Sendable {
     /// Whether it was in effect until the horizon; says why not.
     package var endedEarly: String?
     package var confounders: [Confounder] = []
+    package var intervention: Intervention?
 }
 
 /// How one expected change came out.
@@ -70,7 +71,8 @@ package struct Outcome: Hashable, Sendable {
             ("lane", .optional(plan.lane?.rawValue)), ("recommendation", .optional(command.recommendation)),
             ("command", command.document), ("state", .string(plan.state.rawValue)),
             ("deciders", .texts(plan.deciders)), ("decided", .time(plan.decided)),
-            ("time_to_decision_s", .seconds(wait)), ("value", .value(command.value)),
+            ("time_to_decision_s", .seconds(wait)), ("reason", .optional(plan.intervention?.reason?.rawValue)),
+            ("intervention", plan.intervention?.document ?? .null), ("value", .value(command.value)),
             ("readback", .value(plan.readback)), ("anchor", .time(plan.anchor)), ("horizon", .time(plan.horizon)),
             ("measures", .array(measures.map(\.document))),
             (

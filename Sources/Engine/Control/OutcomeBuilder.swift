@@ -78,6 +78,6 @@ package struct OutcomeBuilder: Sendable {
             weighted += number * seconds
             covered += seconds
         }
-        return (covered > 0 ? weighted / covered : nil, covered / length)
+        return (covered > 0 ? weighted / covered : nil, min(1, covered / length))
     }
 }

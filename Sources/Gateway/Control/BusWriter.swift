@@ -15,6 +15,11 @@ struct BusWriter: SetpointWriter {
         return await assembly.readBack(device, point: point)
     }
 
+    func beat(_ point: String, _ value: PointValue) async -> String? {
+        let (device, name) = Self.parts(point)
+        return await assembly.beat(device, point: name, value: value)
+    }
+
     /// The device and the point of `device/point`.
     static func parts(_ id: String) -> (device: String, point: String) {
         guard let slash = id.firstIndex(of: "/") else { return (id, "") }

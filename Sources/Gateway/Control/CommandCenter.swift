@@ -10,12 +10,15 @@ final class CommandCenter: Sendable {
     let room: ControlRoom
     let hub: CommandHub
     let site: ControlSite
+    let metrics: MetricsBook
     private let connections: [CommandConnection]
     private let ledger: ReopeningLedger
     private let signer: NoteSigner
     private let lockoutPath: String
     /// Whether anything can be commanded; without it what an earlier site file left open is ended, and nothing is taken.
     private let isTaking: Bool
+    /// Watchdogs that profiles declare: device and `device/point`.
+    private let declared: [(device: String, point: String)]
     private let clock: any Timekeeper
     private let logger: Logger
 
@@ -23,6 +26,7 @@ final class CommandCenter: Sendable {
     static let lockoutFileName = "lockout"
     private static let lockoutInterval = Duration.milliseconds(250)
     private static let checkpointInterval = Duration.seconds(60)
+    private static let metricsInterval = Duration.seconds(15)
     /// How long a stop waits for points to come back to their fallback.
     private static let drainTime = Duration.seconds(10)
 
@@ -41,10 +45,14 @@ final class CommandCenter: Sendable {
         self.ledger = ledger
         self.clock = clock
         self.logger = logger
+        metrics = MetricsBook(folder: folder, clock: clock)
+        declared = site.devices.compactMap { device in
+            device.watchdog.map { (device.id, "\(device.id)/\($0.point)") }
+        }
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
-            gateway: site.gateway.id, keys: keys, skew: site.commands.skew)
+            gateway: site.gateway.id, keys: keys, skew: site.commands.skew, publishers: site.publishers)
         hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock, logger: logger)
         isTaking = Self.isNeeded(by: site)
         let subscriptions = isTaking ? CommandTopics(gateway: site.gateway.id).subscriptions : []
@@ -82,6 +90,7 @@ final class CommandCenter: Sendable {
             group.addTask { await self.signCheckpoints() }
             group.addTask { await self.watchFault() }
             group.addTask { await self.watchAlarms() }
+            group.addTask { await self.followMetrics() }
             for connection in connections {
                 group.addTask {
                     await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
@@ -89,6 +98,35 @@ final class CommandCenter: Sendable {
                 group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
             }
             await group.waitForAll()
+        }
+    }
+
+    /// What the retained status tells of commands.
+    var summary: JSONValue {
+        get async {
+            let watchdogs = await self.watchdogs
+            return .compact([
+                ("metrics", await metrics.summary),
+                ("watchdogs", watchdogs.isEmpty ? .null : .object(watchdogs.map { .init($0.device, $0.status) })),
+            ])
+        }
+    }
+
+    /// How each watchdog that a profile declares is fed, by device.
+    private var watchdogs: [(device: String, status: JSONValue)] {
+        get async {
+            let known = await room.watchdogs
+            return declared.map { device, point in
+                if let watchdog = known?.first(where: { $0.plan.point == point }) { return (device, watchdog.status) }
+                let isMeant = site.watchdogs.contains { $0.point == point }
+                return (
+                    device,
+                    .compact([
+                        ("point", .string(point)), ("state", .string(isMeant ? "stopped" : "not_fed")),
+                        ("reason", .string(isMeant ? "the ledger cannot be written" : "no policy feeds it")),
+                    ])
+                )
+            }
         }
     }
 
@@ -161,6 +199,14 @@ final class CommandCenter: Sendable {
         }
     }
 
+    /// Keeps the figures of the retained status fresh.
+    private func followMetrics() async {
+        while !Task.isCancelled {
+            await metrics.refresh()
+            do { try await clock.sleep(until: clock.uptime + Self.metricsInterval) } catch { return }
+        }
+    }
+
     /// Tells once of each point that could not be taken back, and once when it is.
     private func watchAlarms() async {
         var told: [CommandAlarm] = []
@@ -199,5 +245,15 @@ final class CommandCenter: Sendable {
             }
             do { try await clock.sleep(until: clock.uptime + .seconds(1)) } catch { return }
         }
+    }
+}
+
+extension Watchdog {
+    /// A watchdog in `status/1`.
+    fileprivate var status: JSONValue {
+        .compact([
+            ("point", .string(plan.point)), ("state", .string(state.name)), ("since", .time(since)),
+            ("reason", .optional(state.reason)), ("beats", .integer(beats)),
+        ])
     }
 }

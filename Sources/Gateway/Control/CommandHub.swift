@@ -58,7 +58,7 @@ actor CommandHub: ControlUplink {
 
     func take(_ message: InboundMessage, from connection: CommandConnection) async {
         let token = token(.broker(connection, message.receipt))
-        guard let room, let event = inbound.event(message, token: token, now: clock.utc) else {
+        guard let room, let event = inbound.event(message, from: connection.name, token: token, now: clock.utc) else {
             strays += 1
             return acknowledge(token)
         }
@@ -105,7 +105,7 @@ actor CommandHub: ControlUplink {
             let answer = OutboundMessage(
                 topic: reply.topic, payload: event.document.bytes, correlationData: reply.correlation,
                 expiry: Self.eventExpiry)
-            for connection in connections { connection.send(answer) }
+            for connection in connections where connection.name == reply.broker { connection.send(answer) }
         }
     }
 

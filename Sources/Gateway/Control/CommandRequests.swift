@@ -1,3 +1,4 @@
+import Console
 import Crypto
 import Dispatch
 import Engine
@@ -7,11 +8,13 @@ import Payloads
 import SQLiteJournal
 
 /// Requests of the local socket that concern commands. Who may open the socket is a person at this machine: a request names
-/// the person of the site file that it comes from, and machines cannot be named.
+/// the person of the site file that it comes from, and machines cannot be named. The name is a claim; what is recorded beside
+/// it is the account that the kernel tells, and that nothing was signed.
 struct CommandRequests {
     let assembly: Assembly
+    let peer: Peer
 
-    private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands"]
+    private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands", "metrics"]
 
     /// Nil for a request that is about something else.
     func answer(_ request: String) async -> [UInt8]? {
@@ -25,6 +28,7 @@ struct CommandRequests {
         }
         switch (verb, words.count) {
         case ("commands", 1): return await list(center)
+        case ("metrics", 2...): return await metrics(words.dropFirst().joined(separator: " "), center)
         case ("commands", 2): return await history(of: words[1])
         case ("command", 3), ("rehearse", 3), ("decide", 3), ("order", 3):
             return await act(verb, as: words[1], words[2], center)
@@ -40,14 +44,22 @@ struct CommandRequests {
                     code: .notAuthorised,
                     message: "\(name) is no person of the site file; there are: \(persons.joined(separator: ", "))"))
         }
+        let account = LocalAccount(userID: peer.userID, userName: peer.userName)
+        if let accounts = issuer.accounts, !accounts.contains(where: account.isCalled) {
+            return Self.problem(
+                DeskRefusal(
+                    code: .notAuthorised,
+                    message: "\(account.userName ?? "uid \(account.userID)") may not speak for \(name) at the socket"))
+        }
+        let sender = Sender(name: name, account: account)
         let bytes = Array(document.utf8)
         do {
             let value = try JSONValue(parsing: bytes)
             switch verb {
-            case "decide": return await decide(try DecisionDocument(value), name, center)
-            case "order": return await order(try ControlDocument.order(value), name, center)
-            case "rehearse": return await rehearse(try Command(document: value), name, bytes, center)
-            default: return await run(try Command(document: value), name, bytes, center)
+            case "decide": return await decide(try DecisionDocument(value), sender, center)
+            case "order": return await order(try ControlDocument.order(value), sender, center)
+            case "rehearse": return await rehearse(try Command(document: value), sender, bytes, center)
+            default: return await run(try Command(document: value), sender, bytes, center)
             }
         } catch let problem as CommandFormatError {
             return Self.problem(DeskRefusal(code: problem.code, message: problem.message))
@@ -60,9 +72,9 @@ struct CommandRequests {
 
     // MARK: - Acting
 
-    private func run(_ command: Command, _ name: String, _ bytes: [UInt8], _ center: CommandCenter) async -> [UInt8] {
-        let digest = Array(SHA256.hash(data: Array(name.utf8) + [0] + bytes))
-        let events = await center.hub.run(command, digest: digest, sender: Sender(name: name))
+    private func run(_ command: Command, _ sender: Sender, _ bytes: [UInt8], _ center: CommandCenter) async -> [UInt8] {
+        let digest = Array(SHA256.hash(data: Array(sender.name.utf8) + [0] + bytes))
+        let events = await center.hub.run(command, digest: digest, sender: sender)
         guard !events.isEmpty else {
             return Self.problem(DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway"))
         }
@@ -70,36 +82,35 @@ struct CommandRequests {
     }
 
     private func rehearse(
-        _ command: Command, _ name: String, _ bytes: [UInt8], _ center: CommandCenter
+        _ command: Command, _ sender: Sender, _ bytes: [UInt8], _ center: CommandCenter
     ) async -> [UInt8] {
         let request = IncomingRequest(
-            command: command, digest: Array(SHA256.hash(data: bytes)), sender: Sender(name: name))
+            command: command, digest: Array(SHA256.hash(data: bytes)), sender: sender)
         guard let verdicts = await center.room.rehearse(request) else {
             return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be written"))
         }
         return JSONValue.compact([("guards", .array(verdicts.map(\.document)))]).bytes
     }
 
-    private func decide(_ decision: DecisionDocument, _ name: String, _ center: CommandCenter) async -> [UInt8] {
+    private func decide(_ decision: DecisionDocument, _ sender: Sender, _ center: CommandCenter) async -> [UInt8] {
         await Self.done(
             center.hub.ask { token in
                 .decision(
                     IncomingDecision(
                         id: decision.id, isApproval: decision.isApproval, reason: decision.reason, note: decision.note,
-                        sender: Sender(name: name), token: token))
+                        sender: sender, token: token))
             })
     }
 
     private func order(
-        _ order: (order: IncomingOrder.Order, gateway: String?, reason: String?), _ name: String,
+        _ order: (order: IncomingOrder.Order, gateway: String?, reason: String?), _ sender: Sender,
         _ center: CommandCenter
     ) async -> [UInt8] {
         await Self.done(
             center.hub.ask { token in
                 .order(
                     IncomingOrder(
-                        order.order, gateway: order.gateway, reason: order.reason, sender: Sender(name: name),
-                        token: token))
+                        order.order, gateway: order.gateway, reason: order.reason, sender: sender, token: token))
             })
     }
 
@@ -115,6 +126,18 @@ struct CommandRequests {
             ("slots", .array(view.slots.map(\.document))), ("lockouts", .array(view.lockouts.map(\.summary))),
             ("figures", view.figures.document),
         ]).bytes
+    }
+
+    private func metrics(_ query: String, _ center: CommandCenter) async -> [UInt8] {
+        guard let document = try? JSONValue(parsing: Array(query.utf8)), let query = MetricsQuery(document) else {
+            return Self.problem(
+                DeskRefusal(code: .badFormat, message: "metrics needs {\"seconds\":1 to 2592000,\"issuer\",\"point\"}"))
+        }
+        do {
+            return try await center.metrics.report(query).document.bytes
+        } catch {
+            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be read: \(error)"))
+        }
     }
 
     /// What the audit log has of one command, in order.
@@ -165,7 +188,7 @@ extension ActiveCommand {
 extension Lockouts.Entry {
     fileprivate var summary: JSONValue {
         .compact([
-            ("scope", .string(scope.written)), ("since", .time(since)), ("by", .string(by)),
+            ("scope", .string(scope.name)), ("since", .time(since)), ("by", .string(by)),
             ("reason", .optional(reason)),
         ])
     }

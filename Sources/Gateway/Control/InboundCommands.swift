@@ -8,18 +8,19 @@ struct InboundCommands: Sendable {
     private let verifier: JWSVerifier
     /// How far a sender's clock may be ahead.
     private let skew: Duration
+    private let answers: AnswerTopics
 
-    /// Topics to which no answer is sent whoever asks for it: an answer must not become a command.
-    private static let answerTopicByteLimit = 256
-
-    init(gateway: String, keys: [String: IssuerKey], skew: Duration) {
+    init(gateway: String, keys: [String: IssuerKey], skew: Duration, publishers: [PublisherSettings] = []) {
         topics = CommandTopics(gateway: gateway)
         verifier = JWSVerifier(keys: keys)
         self.skew = skew
+        answers = AnswerTopics(gateway: gateway, publishers: publishers)
     }
 
     /// Nil for a topic that is none of ours.
-    func event(_ message: InboundMessage, token: DeliveryToken, now: UnixTime) -> DeskEvent? {
+    func event(
+        _ message: InboundMessage, from broker: String, token: DeliveryToken, now: UnixTime
+    ) -> DeskEvent? {
         guard let inbound = topics.inbound(message.topic) else { return nil }
         var reply: ReplyAddress?
         let place: String? = if case .request(let point) = inbound { point } else { nil }
@@ -27,7 +28,7 @@ struct InboundCommands: Sendable {
             guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
             let document = try SignedDocument(message.payload, verifier: verifier)
             // Who proves nothing does not choose what this gateway publishes where.
-            if document.keyID != nil { reply = Self.reply(to: message) }
+            if document.keyID != nil { reply = answers.reply(to: message, from: broker) }
             switch inbound {
             case .request(let point): return try request(point, document, message, reply, token)
             case .decision(let id): return try decision(id, document, message, token, now)
@@ -87,12 +88,5 @@ struct InboundCommands: Sendable {
         guard expires > now else { throw .format(.expired, "its time is over") }
         guard issued - now <= skew else { throw .format(.timeSkew, "it is issued in the future") }
         return Sender(name: name)
-    }
-
-    private static func reply(to message: InboundMessage) -> ReplyAddress? {
-        guard let topic = message.responseTopic, !topic.isEmpty, topic.utf8.count <= answerTopicByteLimit,
-            !topic.hasPrefix("headgate/"), !topic.hasPrefix("$"), !topic.contains(where: { "+#\0".contains($0) })
-        else { return nil }
-        return ReplyAddress(topic: topic, correlation: message.correlationData ?? [])
     }
 }

@@ -15,7 +15,12 @@ package struct CommandDraft: Sendable {
     package var expected: String?
     package var tolerance: Double
     package var mode: Command.Mode
+    /// Why: one of the words of ``HumanReason``, or own words.
     package var reason: String?
+    /// In own words, beside a reason that is one of the list.
+    package var note: String?
+    /// The one command that a renewal or a cancellation is about.
+    package var subject: CommandID?
 
     /// How long a command waits that nothing holds up.
     private static let patience: Duration = .seconds(60)
@@ -24,7 +29,8 @@ package struct CommandDraft: Sendable {
 
     package init(
         target: String, action: Command.Action, value: String? = nil, unit: String? = nil, lease: Duration? = nil,
-        expected: String? = nil, tolerance: Double = 0, mode: Command.Mode = .write, reason: String? = nil
+        expected: String? = nil, tolerance: Double = 0, mode: Command.Mode = .write, reason: String? = nil,
+        note: String? = nil, subject: CommandID? = nil
     ) {
         self.target = target
         self.action = action
@@ -35,6 +41,8 @@ package struct CommandDraft: Sendable {
         self.tolerance = tolerance
         self.mode = mode
         self.reason = reason
+        self.note = note
+        self.subject = subject
     }
 
     /// - Parameter name: who asks; must be a person that the site file names.
@@ -57,8 +65,17 @@ package struct CommandDraft: Sendable {
             command.expect = Command.Expectation(
                 value: try Self.value(expected, of: point, target), tolerance: tolerance)
         }
-        command.rationale = reason.map { Command.Rationale(text: $0) }
+        command.subject = subject
+        command.rationale = rationale
         return command
+    }
+
+    private var rationale: Command.Rationale? {
+        guard let reason else { return note.map { Command.Rationale(text: $0) } }
+        guard let known = HumanReason(rawValue: reason) else {
+            return Command.Rationale(text: [reason, note].compactMap { $0 }.joined(separator: "; "))
+        }
+        return Command.Rationale(text: note, reason: known)
     }
 
     // MARK: - From the site file

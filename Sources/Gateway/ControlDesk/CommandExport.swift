@@ -80,7 +80,10 @@ struct CommandRows {
             indices[row.id] = rows.count
             rows.append(row)
         }
-        change(event["id"]) { $0.take(event: event) }
+        change(event["id"]) { row in
+            if let intervention = entry["intervention"] { row.take(intervention: intervention) }
+            row.take(event: event)
+        }
     }
 
     private mutating func change(_ id: JSONValue?, _ change: (inout CommandRow) -> Void) {

@@ -7,6 +7,8 @@ struct CommandRow {
     let point: String
     private let issuer: JSONValue
     private let isSigned: Bool
+    /// Who was at the local socket.
+    private let account: JSONValue
     private let request: JSONValue
     private let received: JSONValue
     private var guards: JSONValue = .null
@@ -17,6 +19,7 @@ struct CommandRow {
     private var verified: JSONValue?
     private var last: JSONValue
     private var outcome: JSONValue?
+    private var intervention: JSONValue?
 
     /// - Parameter entry: of the kind `command`, the one that carries the request; nil for any other.
     init?(_ entry: JSONValue) {
@@ -26,6 +29,7 @@ struct CommandRow {
         point = event.shown("point")
         issuer = entry["issuer"] ?? .null
         isSigned = entry["signed"]?.isTrue ?? false
+        account = entry["account"] ?? .null
         received = event["time"] ?? .null
         last = event
     }
@@ -50,6 +54,8 @@ struct CommandRow {
         }
     }
 
+    mutating func take(intervention: JSONValue) { self.intervention = self.intervention ?? intervention }
+
     mutating func take(decision: JSONValue) { decisions.append(decision) }
 
     mutating func take(outcome: JSONValue) { self.outcome = outcome }
@@ -60,8 +66,9 @@ struct CommandRow {
     var document: JSONValue {
         .compact([
             ("schema", .string("command_row/1")), ("id", .string(id)), ("point", .string(point)), ("issuer", issuer),
-            ("signed", .bool(isSigned)), ("state", stateDocument), ("recommendation", request),
-            ("decision", decisionDocument), ("action", actionDocument), ("outcome", outcomeDocument),
+            ("signed", .bool(isSigned)), ("account", account), ("state", stateDocument), ("recommendation", request),
+            ("decision", decisionDocument), ("action", actionDocument),
+            ("intervention", intervention ?? .null), ("outcome", outcomeDocument),
         ])
     }
 
@@ -72,11 +79,14 @@ struct CommandRow {
     private var decisionDocument: JSONValue {
         guard let verdict else { return .null }
         let deciding = decisions.last
+        // Who called it off without a decision about it said why all the same.
+        let own = verdict.state == .cancelled ? intervention : nil
         return .compact([
             ("state", .string(verdict.state.rawValue)), ("code", verdict.event["code"] ?? .null),
             ("time", verdict.event["time"] ?? .null),
             ("by", decisions.isEmpty ? .null : .array(decisions.compactMap { $0["by"] })),
-            ("reason", deciding?["reason"] ?? .null), ("note", deciding?["note"] ?? verdict.event["note"] ?? .null),
+            ("reason", deciding?["reason"] ?? own?["reason"] ?? .null),
+            ("note", deciding?["note"] ?? own?["note"] ?? verdict.event["note"] ?? .null),
             ("after_s", seconds(until: verdict.event["time"])),
         ])
     }
@@ -111,13 +121,15 @@ extension CommandRow {
         "id", "point", "issuer", "category", "signed", "received", "action", "mode", "value", "unit", "recommendation",
         "confidence", "propensity", "decision", "decision_code", "decided", "decided_by", "reason", "after_s",
         "written", "readback", "verified", "state", "code", "since", "measure", "measure_unit", "expected", "before",
-        "after", "observed", "coverage_before", "coverage_after", "usable", "objections",
+        "after", "observed", "coverage_before", "coverage_after", "usable", "objections", "intervention",
+        "intervention_by", "intervention_reason", "intervention_note", "intervention_time", "intervention_after_s",
+        "user",
     ]
 
     /// One line for each expected change, one where none was foretold.
     var lines: [[String]] {
         let measures = outcome?["measures"]?.elements ?? []
-        return (measures.isEmpty ? [.null] : measures).map { head + cells($0) }
+        return (measures.isEmpty ? [.null] : measures).map { head + cells($0) + tail }
     }
 
     private var head: [String] {
@@ -138,6 +150,11 @@ extension CommandRow {
         ["point", "unit", "expected", "before", "after", "observed", "coverage_before", "coverage_after"].map {
             measure.shown($0)
         } + [outcome?.shown("usable") ?? "", Self.joined(outcome?["objections"])]
+    }
+
+    private var tail: [String] {
+        ["kind", "by", "reason", "note", "time", "after_s"].map { intervention?.shown($0) ?? "" }
+            + [(account["user"] ?? account["uid"])?.shown ?? ""]
     }
 
     private static func joined(_ list: JSONValue?) -> String {

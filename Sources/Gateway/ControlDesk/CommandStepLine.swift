@@ -11,32 +11,48 @@ struct CommandStepLine {
     /// - Returns: nil for an entry that is about another command and only names this one.
     init?(_ document: JSONValue, of id: CommandID) {
         guard let kind = document["kind"]?.text else {
-            self.init(event: document, issuer: nil)
+            self.init(event: document, entry: nil)
             return
         }
         let subject = document["event"] ?? document["outcome"] ?? document
         guard subject["id"]?.text == id.description else { return nil }
         if kind == "command", let event = document["event"] {
-            self.init(event: event, issuer: document["from"] == nil ? document["issuer"] : nil)
+            self.init(event: event, entry: document)
         } else {
             self.init(entry: document, kind)
         }
     }
 
-    /// - Parameter issuer: who asked, where the event does not say who acted.
-    private init(event: JSONValue, issuer: JSONValue?) {
+    /// - Parameter entry: of the audit log; the first one says who asked, where the event does not say who acted.
+    private init(event: JSONValue, entry: JSONValue?) {
         self.event = event
+        let isFirst = entry != nil && entry?["from"] == nil
+        let actor = event["actor"] ?? entry?["intervention"]?["by"] ?? (isFirst ? entry?["issuer"] : nil)
         cells = [
-            event.shown("time"), event.shown("state"), event.shown("code"), (event["actor"] ?? issuer)?.shown ?? "",
-            event.shown("value"), event.shown("readback"), event.shown("note"),
+            event.shown("time"), event.shown("state"), event.shown("code"), Self.who(actor, entry),
+            event.shown("value"), event.shown("readback"), Self.note(event: event, entry?["intervention"]),
         ]
+    }
+
+    /// The name, and for who was at the local socket the account there: one is claimed, the other the kernel told.
+    private static func who(_ name: JSONValue?, _ entry: JSONValue?) -> String {
+        guard let account = entry?["account"] else { return name?.shown ?? "" }
+        let user = [account["user"]?.shown, account["uid"].map { "uid \($0.shown)" }].compactMap { $0 }
+        return "\(name?.shown ?? "") (socket: \(user.joined(separator: ", ")))"
+    }
+
+    private static func note(event: JSONValue, _ intervention: JSONValue?) -> String {
+        let words = [event["note"], event["reason"], intervention?["note"]].compactMap { $0?.shown }
+        // A denial has its reason in the note as well.
+        return words.enumerated().filter { index, word in !words[..<index].contains { $0.contains(word) } }
+            .map(\.element).joined(separator: ", ")
     }
 
     private init(entry: JSONValue, _ kind: String) {
         event = nil
         cells = [
             entry.shown("time"), entry["verdict"].map { "\(kind): \($0.shown)" } ?? kind, entry.shown("code"),
-            entry.shown("by"), entry.shown("value"), entry.shown("readback"), Self.note(entry),
+            Self.who(entry["by"], entry), entry.shown("value"), entry.shown("readback"), Self.note(entry),
         ]
     }
 

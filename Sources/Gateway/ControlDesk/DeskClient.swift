@@ -47,6 +47,21 @@ package struct DeskClient: Sendable {
         DeskOverview(document: try ask("commands"))
     }
 
+    /// Figures of what became of commands.
+    package func metrics(_ query: MetricsQuery) throws(DeskProblem) -> MetricsOverview {
+        MetricsOverview(document: try ask("metrics", query.document))
+    }
+
+    /// The point of a command that is not finished.
+    package func point(of id: CommandID) throws(DeskProblem) -> String {
+        let commands = try ask("commands")["commands"]?.elements ?? []
+        guard let point = commands.first(where: { $0["id"]?.text == id.description })?["point"]?.text else {
+            throw .refused(
+                .expired, "no command \(id) is under way; headgate command show \(id) tells what became of it")
+        }
+        return point
+    }
+
     /// Everything that happened to a command.
     package func history(of id: CommandID) throws(DeskProblem) -> CommandReport {
         let reply = try ask("commands \(id)")

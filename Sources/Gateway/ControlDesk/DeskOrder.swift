@@ -8,12 +8,15 @@ package enum DeskOrder: Hashable, Sendable {
         /// `device/point`
         case point(String)
 
-        /// Reads `site`, `device:ID`, `point:DEVICE/POINT`, and for short `DEVICE` and `DEVICE/POINT`. Whether there is such
-        /// a device is for the gateway to say.
+        /// Reads `site` or `*`, `device:ID` or `DEVICE/*`, `point:DEVICE/POINT`, and for short `DEVICE` and `DEVICE/POINT`.
+        /// Whether there is such a device is for the gateway to say.
         package init?(_ text: String) {
             let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             switch (parts.first, parts.count) {
-            case ("site", 1): self = .site
+            case ("site", 1), ("*", 1): self = .site
+            case (_, 1)
+            where text.hasSuffix("/*") && Self.isName(String(text.dropLast(2))) && !text.dropLast(2).contains("/"):
+                self = .device(String(text.dropLast(2)))
             case ("device", 2) where Self.isName(parts[1]) && !parts[1].contains("/"): self = .device(parts[1])
             case ("point", 2) where Self.isPoint(parts[1]): self = .point(parts[1])
             case (_, 1) where Self.isPoint(text): self = .point(text)

@@ -104,14 +104,19 @@ package struct Issuer: Hashable, Sendable {
     package var lane: Lane
     /// How long it may be silent before what it holds is taken back; nil for as long as its leases.
     package var heartbeat: Duration?
+    /// Names or numbers of accounts of the operating system that may speak for this person at the local socket; nil for every account that may
+    /// open it.
+    package var accounts: [String]?
 
     package init(
-        name: String, key: Key = .none, category: IssuerCategory, lane: Lane? = nil, heartbeat: Duration? = nil
+        name: String, key: Key = .none, category: IssuerCategory, lane: Lane? = nil, heartbeat: Duration? = nil,
+        accounts: [String]? = nil
     ) {
         self.name = name
         self.key = key
         self.category = category
         self.lane = lane ?? (category.isPerson ? .autonomous : .shadow)
         self.heartbeat = heartbeat
+        self.accounts = accounts
     }
 }

@@ -15,7 +15,7 @@ extension Command {
             ])
         guard try reader.text("schema") == "command/1" else { throw reader.wrong("schema", "must be command/1") }
         guard let id = CommandID(try reader.text("id")) else { throw reader.wrong("id", "must be a UUID") }
-        let target = try DocumentReader(try reader.member("target"), "target", keys: ["gateway", "point"])
+        let target = try DocumentReader(try reader.member("target"), "target", keys: ["gateway", "point", "command"])
         self.init(
             id: id, gateway: try target.text("gateway"), point: try target.text("point"),
             action: try reader.choice("action", Action.init(rawValue:)), unit: try reader.optionalText("unit"),
@@ -29,8 +29,18 @@ extension Command {
         rationale = try reader.optional("rationale").map { value throws(CommandFormatError) in
             try Rationale(document: value)
         }
+        subject = try Self.subject(target, action)
         for item in try reader.list("evidence", limit: 64) { evidence.append(try Evidence(document: item)) }
         try readValue(reader)
+    }
+
+    private static func subject(_ target: DocumentReader, _ action: Action) throws(CommandFormatError) -> CommandID? {
+        guard target.optional("command") != nil else { return nil }
+        guard action == .renew || action == .cancel else {
+            throw target.wrong("command", "is only for renew and cancel")
+        }
+        guard let id = CommandID(try target.text("command")) else { throw target.wrong("command", "must be a UUID") }
+        return id
     }
 
     private mutating func readValue(_ reader: DocumentReader) throws(CommandFormatError) {
@@ -51,7 +61,13 @@ extension Command {
     package var document: JSONValue {
         .compact([
             ("schema", .string("command/1")), ("id", .string(id.description)),
-            ("target", .compact([("gateway", .string(gateway)), ("point", .string(point))])),
+            (
+                "target",
+                .compact([
+                    ("gateway", .string(gateway)), ("point", .string(point)),
+                    ("command", .optional(subject?.description)),
+                ])
+            ),
             ("action", .string(action.rawValue)), ("value", value.map { JSONValue($0) } ?? .null),
             ("unit", .optional(unit)), ("mode", .string(mode.rawValue)), ("issued", .string(issued.rfc3339)),
             ("expires", .string(expires.rfc3339)), ("lease", lease?.document ?? .null),
@@ -132,10 +148,11 @@ extension Command.Evidence {
 extension Command.Rationale {
     fileprivate init(document: JSONValue) throws(CommandFormatError) {
         let reader = try DocumentReader(
-            document, "rationale", keys: ["text", "confidence", "propensity", "expected"])
+            document, "rationale", keys: ["text", "reason", "confidence", "propensity", "expected"])
         self.init(
             text: try reader.optionalText("text"), confidence: try reader.optionalNumber("confidence"),
             propensity: try reader.optionalNumber("propensity"))
+        if reader.optional("reason") != nil { reason = try reader.choice("reason", HumanReason.init(rawValue:)) }
         for item in try reader.list("expected", limit: 16) {
             let change = try DocumentReader(item, "expected", keys: ["point", "change", "unit", "within_s"])
             let seconds = try change.number("within_s")
@@ -151,7 +168,8 @@ extension Command.Rationale {
 
     fileprivate var document: JSONValue {
         .compact([
-            ("text", .optional(text)), ("confidence", confidence.map { .double($0) } ?? .null),
+            ("text", .optional(text)), ("reason", .optional(reason?.rawValue)),
+            ("confidence", confidence.map { .double($0) } ?? .null),
             ("propensity", propensity.map { .double($0) } ?? .null),
             (
                 "expected",

@@ -109,14 +109,18 @@ package struct Command: Hashable, Sendable {
 
     package struct Rationale: Hashable, Sendable {
         package var text: String?
+        /// Why a person does it.
+        package var reason: HumanReason?
         package var confidence: Double?
         package var propensity: Double?
         package var expected: [ExpectedChange]
 
         package init(
-            text: String? = nil, confidence: Double? = nil, propensity: Double? = nil, expected: [ExpectedChange] = []
+            text: String? = nil, reason: HumanReason? = nil, confidence: Double? = nil, propensity: Double? = nil,
+            expected: [ExpectedChange] = []
         ) {
             self.text = text
+            self.reason = reason
             self.confidence = confidence
             self.propensity = propensity
             self.expected = expected
@@ -128,6 +132,8 @@ package struct Command: Hashable, Sendable {
     /// `device/point`.
     package var point: String
     package var action: Action
+    /// The one command that a `renew` or `cancel` is about; nil for whatever it finds at the point.
+    package var subject: CommandID?
     /// Nil for every action but `set`.
     package var value: PointValue?
     /// UCUM.

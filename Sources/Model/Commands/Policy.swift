@@ -111,6 +111,8 @@ package struct Policy: Hashable, Sendable {
     package var allowsUnsigned: Bool
     /// Whether the readiness report must say go.
     package var needsReadiness: Bool
+    /// The points are watchdogs, which the gateway feeds; nobody may command them.
+    package var feedsWatchdog = false
 
     package init(
         name: String, points: [String], permissions: [Permission], low: Double? = nil, high: Double? = nil,

@@ -52,7 +52,7 @@ package struct ControlDocument: Hashable, Sendable {
     }
 
     private static func lockout(_ value: JSONValue) throws(IntakeProblem) -> IncomingOrder.Order {
-        guard let scope = value["scope"]?.text.flatMap(LockoutScope.init(written:)) else {
+        guard let scope = value["scope"]?.text.flatMap(LockoutScope.init(name:)) else {
             throw wrong("scope must be site, device:ID or point:DEVICE/POINT")
         }
         switch value["on"] {
@@ -80,28 +80,5 @@ package struct ControlDocument: Hashable, Sendable {
 
     private static func wrong(_ why: String) -> IntakeProblem {
         .format(.badFormat, "the order: \(why)")
-    }
-}
-
-extension LockoutScope {
-    /// `site`, `device:ID` or `point:DEVICE/POINT`.
-    package init?(written text: String) {
-        if text == "site" {
-            self = .site
-        } else if text.hasPrefix("device:"), text.utf8.count > 7, !text.contains("/") {
-            self = .device(String(text.dropFirst(7)))
-        } else if text.hasPrefix("point:"), text.contains("/"), !text.contains("*") {
-            self = .point(String(text.dropFirst(6)))
-        } else {
-            return nil
-        }
-    }
-
-    package var written: String {
-        switch self {
-        case .site: "site"
-        case .device(let device): "device:\(device)"
-        case .point(let point): "point:\(point)"
-        }
     }
 }

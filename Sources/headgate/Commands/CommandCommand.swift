@@ -10,8 +10,9 @@ struct CommandCommand: ParsableCommand {
             with your name and your reason. You act in the name of an issuer of the site file: --as NAME, or your user name.
             """,
         subcommands: [
-            SetCommand.self, DryRunCommand.self, ReleaseCommand.self, ListCommand.self, ShowCommand.self,
-            ApproveCommand.self, DenyCommand.self, LaneCommand.self, ExportCommand.self,
+            SetCommand.self, DryRunCommand.self, ReleaseCommand.self, RenewCommand.self, CancelCommand.self,
+            ListCommand.self, ShowCommand.self,
+            ApproveCommand.self, DenyCommand.self, LaneCommand.self, ExportCommand.self, MetricsCommand.self,
         ],
         aliases: ["commands"])
 }

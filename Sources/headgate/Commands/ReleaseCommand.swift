@@ -8,15 +8,14 @@ struct ReleaseCommand: ParsableCommand {
         abstract: "Give a point back before its lease ends.",
         discussion: """
             A person releases whoever holds the point with the same or less authority, also a change that somebody made at the \
-            device itself. The point goes to whoever is next, or to its fallback; headgate command list shows it on its way. \
+            device itself: --reason tells whoever loses it why. The point goes to whoever is next, or to its fallback; headgate command list shows it on its way. \
             Exit code 0 when the gateway takes it back, 1 when it refuses or no gateway runs.
             """)
 
     @Argument(help: ArgumentHelp("The point.", valueName: "device/point"))
     var target: String
 
-    @Option(help: ArgumentHelp("Why; recorded with it.", valueName: "text"))
-    var reason: String?
+    @OptionGroup var why: ReasonOptions
 
     @OptionGroup var person: PersonOption
     @OptionGroup var site: SiteOption
@@ -24,10 +23,8 @@ struct ReleaseCommand: ParsableCommand {
     @Flag(help: "Print one JSON document.")
     var json = false
 
-    func validate() throws { try checkReason(reason) }
-
     func run() throws {
-        let draft = CommandDraft(target: target, action: .release, reason: reason)
+        let draft = CommandDraft(target: target, action: .release, reason: why.reason, note: why.note)
         try send(draft, as: person.resolved(), site: site.site(), json: json)
     }
 }

@@ -11,6 +11,7 @@ struct SetCommand: ParsableCommand {
             it; then it goes to whoever is next, or to its fallback.
 
               headgate command set chiller1/chw_setpoint 7.5 --for 30m --reason "low load"
+              headgate command set chiller1/chw_setpoint 7.5 --reason wrong_data --note "sensor T4 is off"
               headgate command set --as alice pump1/offset -- -2.5
 
             Exit code 0 when the value is verified, shadowed, or held until a person approves; 1 when it is refused or failed, with \

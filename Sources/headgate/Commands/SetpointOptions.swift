@@ -34,19 +34,17 @@ struct SetpointOptions: ParsableArguments {
     @Option(help: "write, advise (a person must approve) or shadow (judge and record, write nothing).")
     var mode = Command.Mode.write
 
-    @Option(help: ArgumentHelp("Why; recorded with it.", valueName: "text"))
-    var reason: String?
+    @OptionGroup var why: ReasonOptions
 
     func validate() throws {
         guard tolerance >= 0, tolerance.isFinite else { throw ValidationError("--tolerance must be 0 or more") }
         if tolerance > 0, expect == nil { throw ValidationError("--tolerance is for --expect") }
-        try checkReason(reason)
     }
 
     var draft: CommandDraft {
         CommandDraft(
             target: target, action: .set, value: value, unit: unit, lease: lease?.duration, expected: expect,
-            tolerance: tolerance, mode: mode, reason: reason)
+            tolerance: tolerance, mode: mode, reason: why.reason, note: why.note)
     }
 }
 

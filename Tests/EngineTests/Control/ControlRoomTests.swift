@@ -40,6 +40,8 @@ import Testing
             }
         }
 
+        func beat(_ point: String, _ value: PointValue) async -> String? { nil }
+
         func publish(_ message: DeskMessage) async {
             if case .event(let event) = message { notes.withLock { $0.events.append((event, ledger.commits)) } }
             if case .outcome(let outcome) = message { notes.withLock { $0.outcomes.append(outcome) } }

@@ -256,7 +256,7 @@ struct DeskWorld {
                 if !isCalm, chance(2) { return try crash() }
             case .write(let write): issue(write)
             case .readBack(let write): pending.append(.readBack(write))
-            case .publish, .collect, .acknowledge, .answer: continue
+            case .publish, .collect, .acknowledge, .answer, .beat: continue
             }
         }
     }

@@ -1,6 +1,7 @@
-import Engine
 import Model
 import Testing
+
+@testable import Engine
 
 /// The stories of single commands.
 @Suite struct DeskTests {
@@ -284,10 +285,29 @@ import Testing
             effects.compactMap { if case .publish(.slot(let report)) = $0 { report } else { nil } }
         }
         #expect(told(plant.effects).map(\.point) == ["chiller1/b"])
-        #expect(told(plant.effects).map(\.lockout) == ["chiller1/b"])
+        #expect(told(plant.effects).map(\.lockout) == ["point:chiller1/b"])
         var again = try CommandDesk(site: plant.site, records: plant.records.records, at: plant.now)
         let effects = again.start(at: plant.now)
-        #expect(told(effects).map(\.lockout) == ["chiller1/b"])
+        #expect(told(effects).map(\.lockout) == ["point:chiller1/b"])
+    }
+
+    @Test(arguments: [
+        ("site", "site"), ("*", "site"), ("device:chiller1", "device:chiller1"), ("chiller1/*", "device:chiller1"),
+        ("point:chiller1/b", "point:chiller1/b"), ("chiller1/b", "point:chiller1/b"),
+    ])
+    func aLockoutOfAnOlderLedgerIsTakenOverUnderOneWord(key: String, name: String) throws {
+        var plant = try Plant()
+        let body = #"{"by":"room","since":1}"#
+        let old = LedgerRecord(kind: CommandDesk.lockoutKind, key: key, body: Array(body.utf8))
+        plant.desk = try CommandDesk(site: plant.site, records: [old], at: plant.now)
+        #expect(plant.desk.lockoutEntries.map(\.scope.name) == [name])
+        let scope = try #require(plant.desk.lockoutEntries.first?.scope)
+        try plant.handle(.order(IncomingOrder(.lockout(scope, isOn: false), sender: Sender(name: "room"))))
+        let committed = plant.effects.flatMap { effect -> [LedgerRecord] in
+            guard case .commit(let records, _) = effect else { return [] }
+            return records
+        }
+        #expect(committed.contains(LedgerRecord(kind: CommandDesk.lockoutKind, key: key, body: nil)))
     }
 
     @Test func aLockoutTakesBackEverythingAndOnlyAPersonLetsGo() throws {
