@@ -33,7 +33,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ],
     targets: [
         // The field's words and their arithmetic.
@@ -59,6 +61,14 @@ let package = Package(
             dependencies: ["Model", .product(name: "Yams", package: "Yams")],
             exclude: ["Schemas"],
             swiftSettings: strict),
+        // Files of other programs, made into profiles and site fragments: text in, text out.
+        .target(
+            name: "Importers",
+            dependencies: [
+                "Model", .product(name: "SwiftCSV", package: "SwiftCSV"), .product(name: "TOMLKit", package: "TOMLKit"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "Payloads", dependencies: ["Audit", "Engine", "Model", crypto], exclude: ["Schemas"],
             swiftSettings: strict),
@@ -77,7 +87,8 @@ let package = Package(
         .executableTarget(
             name: "headgate",
             dependencies: [
-                "Audit", "Engine", "Gateway", "Model", "Payloads", "Profiles", "Simulator", lifecycle, logging,
+                "Audit", "Engine", "Gateway", "Importers", "Model", "Payloads", "Profiles", "Simulator", lifecycle,
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 unixSignals,
             ],
@@ -100,6 +111,10 @@ let package = Package(
         .testTarget(
             name: "MosquittoUplinkTests",
             dependencies: ["Engine", "Gateway", "GatewayTesting", "Model", "MosquittoUplink", "Payloads"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ImportersTests",
+            dependencies: ["Importers", "Model", "Profiles", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(
