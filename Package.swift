@@ -134,7 +134,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "Console", "Engine", "Gateway", "Model", "Payloads", "Profiles", "SQLiteJournal", "headgate",
+                "Console", "Engine", "Gateway", "Model", "Payloads", "Profiles", "SQLiteJournal", "Simulator",
+                "headgate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: strict),

@@ -2,7 +2,8 @@ import Model
 
 /// Division of decimals, for scales that are written as a divisor or as two ranges.
 enum Ratio {
-    /// The exact quotient, or the nearest with 15 digits; nil for division by zero and for what does not fit.
+    /// The exact quotient, or one of 9 digits: a raw number times more of them is longer than consumers read. Nil for
+    /// division by zero and for what does not fit.
     static func quotient(_ dividend: DecimalNumber, _ divisor: DecimalNumber) -> (value: DecimalNumber, isExact: Bool)?
     {
         guard divisor.mantissa != 0 else { return nil }
@@ -12,7 +13,7 @@ enum Ratio {
         var quotient: UInt64 = 0
         var exponent = Int(dividend.exponent) - Int(divisor.exponent)
         (quotient, rest) = rest.quotientAndRemainder(dividingBy: by)
-        while rest != 0, !overflow, quotient < 100_000_000_000_000 {
+        while rest != 0, !overflow, quotient < 100_000_000 {
             let (next, tooLarge) = rest.multipliedReportingOverflow(by: 10)
             overflow = tooLarge
             guard !overflow else { break }

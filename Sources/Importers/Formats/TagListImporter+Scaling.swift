@@ -57,7 +57,7 @@ extension TagListImporter {
         }
         if !line.isExact {
             reporter.assumed(
-                node, "'\(point.title)': the scale \(line.scale) is rounded to 15 digits")
+                node, "'\(point.title)': the scale \(line.scale) is rounded to 9 digits")
         }
         point.scale = line.scale
         point.offset = line.offset
