@@ -59,6 +59,41 @@ import Testing
         #expect(Self.refusal(format, Array(bomb.utf8))?.contains("aliases counted") == true)
     }
 
+    /// The parser would abort on these; see TOMLGuard.
+    @Test(arguments: [
+        "timeout =\n", "timeout =", "x = ,\n", "x = [1, }]\n", "x = [}\n", "[[[\n", "[!]\n", "x = {a = }\n",
+        "x = # none\n",
+        "x = {a = 1]\n", "x = \u{B}\n", "x = {a =\n1}\n", "[[inputs.modbus]\nx = [\"a\", =]\n", "x = [1,\n = 2]\n",
+    ])
+    func aMistakeInTOMLIsToldWithItsLine(text: String) {
+        #expect(Self.refusal(.telegraf, Array(text.utf8))?.contains("not TOML") == true)
+    }
+
+    @Test func arraysOverLinesAndLongStringsAreNoMistake() throws {
+        let text = #"""
+            title = """
+            [!
+            x =
+            """
+            path = 'C:\[' # [!
+            nested = [
+              [ "a", 'b' ], # x =
+              [
+                { k = "]" },
+              ],
+            ]
+            "quoted [" = +1.5
+            [[inputs.modbus]]
+              controller = "tcp://h:502"
+              coils = [ { name = "a=[", address = [0] }, ]
+            """#
+        guard case .success(let result) = Self.run(.telegraf, Array(text.utf8)) else {
+            Issue.record("\(Self.refusal(.telegraf, Array(text.utf8)) ?? "")")
+            return
+        }
+        #expect(result.profiles[0].yaml.contains("address: 0"))
+    }
+
     @Test func aRepetitionWithoutEndIsLeftOut() throws {
         let text = """
             {"id": 1, "group": {"name": "g", "points": [{"name": "x", "type": "uint16", "size": 1}],

@@ -115,6 +115,12 @@ struct EdgeXImporter {
         let parts = node?.words?.split(separator: ".", omittingEmptySubsequences: false) ?? []
         guard let first = parts.first, let address = Int(first), parts.count <= 2 else { return nil }
         guard parts.count == 2 else { return (address, 0) }
+        if parts[1].count == 1, let node, case .scalar(_, isQuoted: false) = node.content {
+            reporter.assumed(
+                node,
+                "\(node.written) is taken as bit \(parts[1]); EdgeX 4 reads it as a number with two decimals, so write it in quotes"
+            )
+        }
         return Int(parts[1]).map { (address, $0) }
     }
 

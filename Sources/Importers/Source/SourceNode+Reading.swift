@@ -47,9 +47,9 @@ extension ImportFile {
         where line.utf8.count(where: { $0 == UInt8(ascii: ".") }) > 2000 {
             throw ImportError("\(name):\(index + 1): more levels than any configuration has")
         }
-        var headers = TOMLHeaders(text)
-        if let line = headers.firstWrongLine() {
-            throw ImportError("\(name):\(line): not TOML: a table header begins with a name or a quoted name")
+        var check = TOMLGuard(text)
+        if let line = check.firstWrongLine() {
+            throw ImportError("\(name):\(line): not TOML: a name or a value is missing, or a bracket too many")
         }
         do {
             let table = try TOMLTable(string: text)
