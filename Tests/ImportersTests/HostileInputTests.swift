@@ -94,6 +94,52 @@ import Testing
         #expect(result.profiles[0].yaml.contains("address: 0"))
     }
 
+    @Test(arguments: [
+        "9223372036854775807", "-9223372036854775808", "99999999999999999999", "1e60", "-1", "0", "1e-60", "null",
+        "\"x\"", "[]", "{}", "true", "65535", "65536", "4294967296",
+    ])
+    func numbersBeyondAllBoundsAreToldAndNeverATrap(number: String) {
+        let tb = """
+            {"master": {"slaves": [{"host": "h", "port": \(number), "unitId": \(number), "timeout": \(number),
+             "pollPeriod": \(number), "delayBetweenRequestsMs": \(number), "timeseries": [
+             {"tag": "a", "type": "string", "functionCode": 3, "objectsCount": \(number), "address": 1},
+             {"tag": "b", "type": "16int", "functionCode": 3, "address": \(number), "divider": \(number)},
+             {"tag": "c", "type": "16int", "functionCode": 3, "address": 3, "multiplier": \(number), "variants": {"1": "x"}},
+             {"tag": "d", "type": "16int", "functionCode": \(number), "address": 4}]}]}}
+            """
+        let ha = """
+            modbus: {type: tcp, host: h, port: \(number), timeout: \(number), message_wait_milliseconds: \(number), sensors: [
+            {name: a, address: \(number)}, {name: b, address: 1, count: \(number), data_type: string, virtual_count: \(number)},
+            {name: c, address: 2, slave: \(number), scale: \(number), offset: \(number), nan_value: \(number), scan_interval: \(number)}],
+            switches: [{name: d, address: 9, command_on: \(number), command_off: \(number)}]}
+            """
+        let edgex = """
+            {deviceResources: [{name: a, attributes: {primaryTable: HOLDING_REGISTERS, startingAddress: \(number)},
+            properties: {valueType: Int64, readWrite: RW, scale: \(number), minimum: \(number)}},
+            {name: b, attributes: {primaryTable: HOLDING_REGISTERS, startingAddress: 7, stringRegisterSize: \(number)},
+            properties: {valueType: String}}]}
+            """
+        let sunspec = """
+            {"id": 1, "group": {"points": [{"name": "a", "type": "string", "size": \(number)},
+             {"name": "b", "type": "int16", "sf": \(number)}, {"name": "c", "type": "bitfield16",
+             "symbols": [{"name": "x", "value": \(number)}]}], "groups": [{"name": "g", "count": \(number)}]}}
+            """
+        let csv = """
+            Name,Address,Type,Table,Scan Rate,Scaling,Raw Low,Raw High,Scaled Low,Scaled High
+            a,\(number),Word,holding,\(number),Linear,0,\(number),0,\(number)
+            b,1.\(number)H,String,holding,1,None,,,,
+            """
+        let inputs: [(ImportFormat, String)] = [
+            (.thingsboard, tb), (.homeAssistant, ha), (.edgex, edgex), (.sunspec, sunspec), (.csv, csv),
+        ]
+        for (format, text) in inputs {
+            switch Self.run(format, Array(text.utf8)) {
+            case .success(let result): ImportedDocuments.check(result, "\(format) with \(number)")
+            case .failure(let error): #expect(!error.description.isEmpty)
+            }
+        }
+    }
+
     @Test func aRepetitionWithoutEndIsLeftOut() throws {
         let text = """
             {"id": 1, "group": {"name": "g", "points": [{"name": "x", "type": "uint16", "size": 1}],

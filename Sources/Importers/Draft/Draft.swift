@@ -45,10 +45,14 @@ struct DraftPoint {
         self.kind = kind ?? (table.isBits ? .state : .measurement)
     }
 
-    var registerCount: Int { count ?? type.fixedRegisterCount ?? 1 }
+    /// At least 1, and bounded, whatever the source says: what is impossible is left out when the draft is finished.
+    var registerCount: Int { min(max(count ?? type.fixedRegisterCount ?? 1, 1), 100_000) }
 
-    /// Addresses that it takes in its table.
-    var addresses: Range<Int> { protocolAddress..<protocolAddress + registerCount }
+    /// Addresses that it takes in its table, bounded likewise.
+    var addresses: Range<Int> {
+        let start = min(max(protocolAddress, -100_000), 100_000)
+        return start..<start + registerCount
+    }
 
     /// The byte order as a profile writes it; nil where nothing need be said.
     var orderName: String? {

@@ -42,7 +42,7 @@ struct EdgeXDevices {
         }
         guard let channel else { return }
         var connection = DraftConnection(title: name, node: settings, channel: channel)
-        connection.timeout = settings["Timeout"]?.integer.map { .seconds($0) }
+        connection.timeout = settings["Timeout"]?.seconds
         let link = draft.connect(connection)
         let isSerial = if case .tcp = channel { false } else { true }
         let unit = reporter.unit(settings["UnitID"], isSerial: isSerial, in: settings)

@@ -43,7 +43,7 @@ struct HomeAssistantImporter {
         let name = hub["name"]?.words ?? "modbus_hub\(index == 0 ? "" : "_\(index + 1)")"
         guard let channel = channel(hub) else { return }
         var connection = DraftConnection(title: name, node: hub, channel: channel)
-        connection.timeout = hub["timeout"]?.decimal.map { .milliseconds(Int64($0.double * 1000)) }
+        connection.timeout = hub["timeout"]?.seconds
         connection.pause = hub["message_wait_milliseconds"]?.integer.map { .milliseconds($0) }
         let link = draft.connect(connection)
         let reader = HomeAssistantEntities(reporter: reporter)

@@ -96,7 +96,7 @@ struct TagAddress {
         }
         guard let suffix = parts.first else { return }
         if let last = suffix.uppercased().last, last == "H" || last == "L", let length = Int(suffix.dropLast()),
-            length > 0
+            (1...1000).contains(length)
         {
             stringLength = length
             isLowFirst = last == "L"

@@ -81,7 +81,9 @@ struct TelegrafFields {
         reporter.keys(field, taken: Self.fieldKeys, ignored: ["output"])
         let title = title(field)
         let addresses = field["address"]?.itemsOrSelf.compactMap(\.integer) ?? []
-        guard let address = addresses.first, addresses == Array(address..<address + addresses.count) else {
+        guard let address = addresses.first, (0...65_535).contains(address),
+            addresses == Array(address..<address + addresses.count)
+        else {
             reporter.leftOut(field, "'\(title)': its addresses do not follow each other; the point is left out")
             return nil
         }

@@ -40,7 +40,7 @@ struct ThingsBoardImporter {
         guard let channel = channel(device) else { return }
         let name = device["deviceName"]?.words ?? "device"
         var connection = DraftConnection(title: title(channel), node: device, channel: channel)
-        connection.timeout = device["timeout"]?.decimal.map { .milliseconds(Int64($0.double * 1000)) }
+        connection.timeout = device["timeout"]?.seconds
         connection.pause = device["delayBetweenRequestsMs"]?.integer.map { .milliseconds($0) }
         let link = draft.connect(connection)
         let isSerial = if case .tcp = channel { false } else { true }

@@ -94,6 +94,12 @@ struct SourceNode {
         }
     }
 
+    /// A number of seconds, perhaps with decimals; nil for what is no time to wait.
+    var seconds: Duration? {
+        guard let number = decimal?.double, (0...1_000_000).contains(number) else { return nil }
+        return .milliseconds(Int64((number * 1000).rounded()))
+    }
+
     /// What was written, for messages.
     var written: String {
         if let tag { return "\(tag) …" }
