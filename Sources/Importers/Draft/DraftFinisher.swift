@@ -16,7 +16,7 @@ struct DraftFinisher {
                     "more than \(Importing.pointLimit) points; this one and those behind it are left out")
                 points.removeSubrange(Importing.pointLimit...)
             }
-            points = name(withoutOverlaps(points))
+            points = name(withoutOverlaps(points).map(withPossibleBounds))
             resolve(&points)
             draft.profiles[index].points = points
         }
