@@ -33,7 +33,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ],
     targets: [
         // The field's words and their arithmetic.
@@ -60,6 +62,14 @@ let package = Package(
             dependencies: ["Model", .product(name: "Yams", package: "Yams")],
             exclude: ["Schemas"],
             swiftSettings: strict),
+        // Files of other programs, made into profiles and site fragments: text in, text out.
+        .target(
+            name: "Importers",
+            dependencies: [
+                "Model", .product(name: "SwiftCSV", package: "SwiftCSV"), .product(name: "TOMLKit", package: "TOMLKit"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "Payloads", dependencies: ["Audit", "Engine", "Model", crypto], exclude: ["Schemas"],
             swiftSettings: strict),
@@ -78,7 +88,8 @@ let package = Package(
         .executableTarget(
             name: "headgate",
             dependencies: [
-                "Audit", "Engine", "Gateway", "Model", "Payloads", "Profiles", "Simulator", lifecycle, logging,
+                "Audit", "Engine", "Gateway", "Importers", "Model", "Payloads", "Profiles", "Simulator", lifecycle,
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 unixSignals,
             ],
@@ -102,6 +113,10 @@ let package = Package(
             name: "MosquittoUplinkTests",
             dependencies: ["Engine", "Gateway", "GatewayTesting", "Model", "MosquittoUplink", "Payloads"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ImportersTests",
+            dependencies: ["Importers", "Model", "Profiles", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
         .testTarget(name: "ProfilesTests", dependencies: ["Model", "Profiles"], swiftSettings: strict),
         .testTarget(
             name: "PayloadsTests", dependencies: ["Audit", "Engine", "GatewayTesting", "Model", "Payloads", crypto],
@@ -120,7 +135,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "Console", "Engine", "Gateway", "Model", "Payloads", "Profiles", "SQLiteJournal", "headgate",
+                "Console", "Engine", "Gateway", "Model", "Payloads", "Profiles", "SQLiteJournal", "Simulator",
+                "headgate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: strict),

@@ -12,7 +12,8 @@ struct Headgate: AsyncParsableCommand {
               headgate check --config FILE    what is wrong with a site file, what will be polled, how busy each bus is
               headgate run --config FILE      the gateway
 
-            Exit codes: 0 done, 1 the input or a device is at fault (stderr says where), 64 wrong usage.
+            Exit codes: 0 done, 1 the input or a device is at fault (stderr says where), 64 wrong usage; profile import: 2 done, with \
+            something left out.
             Data goes to stdout, everything else to stderr.
             """,
         version: headgateVersion,

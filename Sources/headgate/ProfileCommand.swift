@@ -6,8 +6,8 @@ import Profiles
 
 struct ProfileCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "profile", abstract: "The device profiles: list, show, test.",
-        subcommands: [List.self, Show.self, Test.self])
+        commandName: "profile", abstract: "The device profiles: list, show, test, import.",
+        subcommands: [List.self, Show.self, Test.self, Import.self])
 
     struct Test: ParsableCommand {
         static let configuration = CommandConfiguration(
