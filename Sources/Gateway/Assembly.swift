@@ -93,6 +93,7 @@ actor Assembly {
             board.update(device.id) { status in
                 status.since = status.since ?? clock.utc
                 status.learned = made.learned
+                status.identity = Identification(checks: device.identity, on: connection.channel).state
             }
             polled.append(made)
         }

@@ -11,6 +11,7 @@ struct Watch {
 
     func run() async {
         var devices: [String: DeviceState] = [:]
+        var identities: [String: Identification.State] = [:]
         var brokers: [String: String?] = [:]
         var fault: String?
         while !Task.isCancelled {
@@ -21,6 +22,10 @@ struct Watch {
             for (id, device) in status.devices where devices[id] != device.state {
                 if device.state != .waiting { log(id, device) }
                 devices[id] = device.state
+            }
+            for (id, device) in status.devices where identities[id] != device.identity {
+                log(id, device.identity, before: identities[id])
+                identities[id] = device.identity
             }
             for (name, figures) in status.publishers where brokers[name] != .some(figures.trouble) {
                 log(name, figures)
@@ -42,6 +47,20 @@ struct Watch {
             "device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")",
         ]
         logger.log(level: device.state == .online ? .notice : .warning, "device state changed", metadata: metadata)
+    }
+
+    private func log(_ id: String, _ identity: Identification.State, before: Identification.State?) {
+        switch identity {
+        case .exempt, .pending: break
+        case .confirmed:
+            guard let before, before != .pending else { return }
+            logger.notice("device identified again", metadata: ["device": "\(id)"])
+        case .wrong(let expected, let found):
+            logger.error(
+                "wrong device", metadata: ["device": "\(id)", "expected": "\(expected)", "found": "\(found)"])
+        case .unverified(let reason):
+            logger.warning("device cannot be identified", metadata: ["device": "\(id)", "reason": "\(reason)"])
+        }
     }
 
     private func log(_ name: String, _ figures: PublisherFigures) {

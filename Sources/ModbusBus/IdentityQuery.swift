@@ -33,6 +33,8 @@ enum IdentityQuery {
     /// Read Device Identification, basic stream from object 0.
     static let deviceIdentification: [UInt8] = [0x2B, 0x0E, 0x01, 0x00]
 
+    static let cannotBeFramed = BusError.invalidRequest("Read Device Identification has no length on an RTU channel")
+
     /// The printable text of a reply to FC17: its id and run indicator are bytes of the device's own choice.
     static func serverID(in reply: [UInt8]) -> String? {
         guard reply.count > 2, reply[0] == 0x11, Int(reply[1]) == reply.count - 2 else { return nil }
@@ -66,9 +68,21 @@ enum IdentityQuery {
 extension StreamBus: InterviewingBus {
     package func describe(unit: UInt8, timeout: Duration) async -> DeviceDescription {
         guard framing == .tcp else { return DeviceDescription() }
-        let objects = await answer(IdentityQuery.deviceIdentification, unit, timeout).map(IdentityQuery.objects)
+        let objects = try? await identification(of: unit, timeout: timeout)
         let serverID = await answer(IdentityQuery.serverID, unit, timeout).flatMap(IdentityQuery.serverID)
         return DeviceDescription(objects: objects ?? [:], serverID: serverID)
+    }
+
+    package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        guard framing == .tcp else { throw IdentityQuery.cannotBeFramed }
+        let query = IdentityQuery.deviceIdentification
+        let reply = try await transact(
+            query, Expectation(unit: unit, function: query[0], replyByteCount: 0), timeout: timeout)
+        if reply.count >= 2, reply[0] == query[0] | 0x80 { throw .refused(reply[1]) }
+        guard reply.count >= 7, reply[0] == query[0], reply[1] == query[1] else {
+            throw .garbled("no reply to Read Device Identification")
+        }
+        return IdentityQuery.objects(in: reply)
     }
 
     /// Nil when there is none: a question that a unit does not know is often met with silence.
@@ -78,6 +92,10 @@ extension StreamBus: InterviewingBus {
 }
 
 extension SerialBus: InterviewingBus {
+    package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        throw IdentityQuery.cannotBeFramed
+    }
+
     package func describe(unit: UInt8, timeout: Duration) async -> DeviceDescription {
         let reply = try? transact(IdentityQuery.serverID, unit: unit, replyByteCount: 64, timeout: timeout)
         return DeviceDescription(serverID: reply.flatMap(IdentityQuery.serverID))

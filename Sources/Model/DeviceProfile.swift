@@ -17,13 +17,6 @@ package struct DeviceLimits: Hashable, Sendable {
     }
 }
 
-/// How to recognise the device (profile key `identify`).
-package enum IdentityCheck: Hashable, Sendable {
-    case register(Point, equals: PointValue)
-    /// Read Device Identification, FC43/14.
-    case deviceID(vendor: String?, product: String?)
-}
-
 /// Factory serial settings: what a scan tries first.
 package struct FactorySerialSettings: Hashable, Sendable {
     package var baud: Int

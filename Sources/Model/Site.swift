@@ -37,11 +37,13 @@ package struct Device: Hashable, Sendable {
     /// Own labels first, then those of the gateway that it does not replace.
     package var labels: [Label]
     package var limits: DeviceLimits
+    /// How to recognise it, all of them; empty where the profile says nothing.
+    package var identity: [IdentityCheck]
     package var points: [Point]
 
     package init(
         id: String, profile: String, revision: Int, connection: String, unit: UInt8, owner: String,
-        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), points: [Point]
+        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), identity: [IdentityCheck] = [], points: [Point]
     ) {
         self.id = id
         self.profile = profile
@@ -51,6 +53,7 @@ package struct Device: Hashable, Sendable {
         self.owner = owner
         self.labels = labels
         self.limits = limits
+        self.identity = identity
         self.points = points
     }
 }

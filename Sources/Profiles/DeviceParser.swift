@@ -43,7 +43,8 @@ struct DeviceParser {
         return Device(
             id: id, profile: profile.profile.id, revision: profile.profile.revision, connection: connection,
             unit: UInt8(unit),
-            owner: owner, labels: own + inherited, limits: profile.profile.limits, points: points)
+            owner: owner, labels: own + inherited, limits: profile.profile.limits,
+            identity: profile.profile.identity, points: points)
     }
 
     private func connectionName(_ field: Field) -> String? {

@@ -12,6 +12,7 @@ package actor Poller {
     private let tap: ReadingTap
     var devices: [PolledDevice]
     var health: [UnitHealth]
+    var identities: [Identification]
     /// Why each device was last given up on: what its points say while it is left alone.
     var downReasons: [QualityReason]
     private var schedule: PollSchedule
@@ -41,6 +42,7 @@ package actor Poller {
         self.board = board
         self.tap = tap
         health = devices.map { _ in UnitHealth() }
+        identities = devices.map { Identification(checks: $0.device.identity, on: connection.channel) }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
@@ -107,6 +109,7 @@ package actor Poller {
         let isSilent = !answers.isEmpty && answers.allSatisfy(\.isSilence)
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
         await tellLosses(of: index, isMissing: due.missed > 0, isSilent: isSilent)
+        await recognise(index, isSilent: isSilent, period: due.period)
         let samples = devices[index].decode(answers)
         let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
         report(verdict, of: index)
@@ -124,7 +127,7 @@ package actor Poller {
         for (place, number) in samples.points.enumerated()
         where wanted.points.contains(polled.device.points[number].name) {
             let point = polled.device.points[number]
-            let (value, reasons) = point.judged(samples.decoded[place])
+            let (value, reasons) = polled.judged(samples.decoded[place], of: number)
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -241,7 +244,10 @@ package actor Poller {
 
     @discardableResult
     private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
-        if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = downReasons[index].code } }
+        if change == .wentDown {
+            identities[index].fellSilent()
+            board.update(devices[index].device.id) { $0.trouble = downReasons[index].code }
+        }
         return change
     }
 
@@ -299,12 +305,12 @@ package actor Poller {
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
+        if !answers.allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
         let samples = devices[index].decode(answers)
         let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
-        return rows.map { point, decoded in
-            let point = devices[index].device.points[point]
-            let (value, reasons) = point.judged(decoded)
-            return (point, value, reasons)
+        return rows.map { number, decoded in
+            let (value, reasons) = devices[index].judged(decoded, of: number)
+            return (devices[index].device.points[number], value, reasons)
         }
     }
 }

@@ -9,7 +9,8 @@ struct DevicesDocument {
 
     /// `{"time","devices":[{"id","profile","revision","connection","endpoint","unit","owner","state","since","last_good",
     /// "last_good_age_s","polls","failed_polls","missed_polls","recent_polls","recently_failed","trouble","trouble_text",
-    /// "refused":[{"table","address","count","points"}]}]}`
+    /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}]}]}`;
+    /// `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the profile has no `identify`.
     var value: JSONValue {
         .compact([
             ("time", .string(now.rfc3339)),
@@ -26,7 +27,9 @@ struct DevicesDocument {
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + [("refused", .array(status.learned.refused.map { refused($0, device) }))])
+            identity + health(status) + recognition(status.identity) + [
+                ("refused", .array(status.learned.refused.map { refused($0, device) }))
+            ])
     }
 
     private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {
@@ -39,6 +42,20 @@ struct DevicesDocument {
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
             ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
         ]
+    }
+
+    private func recognition(_ state: Identification.State) -> [(String, JSONValue)] {
+        switch state {
+        case .exempt: []
+        case .pending: [("identity", .string("pending"))]
+        case .confirmed: [("identity", .string("confirmed"))]
+        case .wrong(let expected, let found):
+            [
+                ("identity", .string("wrong")), ("identity_expected", .string(expected)),
+                ("identity_found", .string(found)),
+            ]
+        case .unverified(let reason): [("identity", .string("unverified")), ("identity_text", .string(reason))]
+        }
     }
 
     private func refused(_ span: RegisterSpan, _ device: Device) -> JSONValue {
