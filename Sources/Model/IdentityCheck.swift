@@ -26,11 +26,11 @@ extension IdentityCheck {
         guard case .register(let point, let wanted) = self else { return .holds }
         guard words.count == point.encoding.registerCount, case .value(let value) = point.encoding.decode(words.span)
         else {
-            return differs(words.isEmpty ? "nothing" : words.map { "0x" + Self.hex($0) }.joined(separator: " "))
+            return differs(Self.hex(words))
         }
         if case .string(let text) = wanted, case .string(let read) = value, text == read { return .holds }
         if let number = wanted.number, let read = value.number, number == read { return .holds }
-        return differs(value.words)
+        return differs(point.summary == nil ? value.words : Self.hex(words))
     }
 
     /// - Parameter objects: what the device said by FC43/14, by object id: 0 is the vendor, 1 the product.
@@ -44,7 +44,8 @@ extension IdentityCheck {
     /// What the right device says, in words.
     package var expected: String {
         switch self {
-        case .register(let point, let value): "\(point.span) = \(value.words)"
+        case .register(let point, let value):
+            point.summary.map { "\($0) at \(point.span)" } ?? "\(point.span) = \(value.words)"
         case .deviceID(let vendor, let product):
             "device id '" + [vendor, product].compactMap { $0 }.joined(separator: " ") + "'"
         }
@@ -59,9 +60,12 @@ extension IdentityCheck {
         return said?.lowercased().contains(wanted.lowercased()) ?? false
     }
 
-    private static func hex(_ word: UInt16) -> String {
-        let digits = String(word, radix: 16, uppercase: true)
-        return String(repeating: "0", count: 4 - digits.count) + digits
+    private static func hex(_ words: [UInt16]) -> String {
+        guard !words.isEmpty else { return "nothing" }
+        return words.map { word in
+            let digits = String(word, radix: 16, uppercase: true)
+            return "0x" + String(repeating: "0", count: 4 - digits.count) + digits
+        }.joined(separator: " ")
     }
 }
 

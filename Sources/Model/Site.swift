@@ -40,10 +40,15 @@ package struct Device: Hashable, Sendable {
     /// How to recognise it, all of them; empty where the profile says nothing.
     package var identity: [IdentityCheck]
     package var points: [Point]
+    /// Models whose points are found at run time; until then ``points`` has those of a device with each model once.
+    package var sunSpec: SunSpecSelection?
+    /// What was found, and ``points`` are of.
+    package var chain: SunSpecChain?
 
     package init(
         id: String, profile: String, revision: Int, connection: String, unit: UInt8, owner: String,
-        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), identity: [IdentityCheck] = [], points: [Point]
+        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), identity: [IdentityCheck] = [], points: [Point],
+        sunSpec: SunSpecSelection? = nil
     ) {
         self.id = id
         self.profile = profile
@@ -55,6 +60,7 @@ package struct Device: Hashable, Sendable {
         self.limits = limits
         self.identity = identity
         self.points = points
+        self.sunSpec = sunSpec
     }
 }
 

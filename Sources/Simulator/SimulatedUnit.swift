@@ -42,7 +42,9 @@ package final class SimulatedUnit: Sendable {
     package convenience init(profile: DeviceProfile, seed: UInt64 = 1, isLenient: Bool = false) {
         var points = profile.points
         var identity: [(name: String, value: PointValue)] = []
-        for (index, check) in profile.identity.enumerated() {
+        // A chain of the models that the profile wants, each once.
+        let chain = profile.sunSpec.map { $0.identity(of: $0.nominal) } ?? []
+        for (index, check) in (profile.identity + chain).enumerated() {
             guard case .register(var point, let value) = check else { continue }
             // Comes last, so that it wins where a point takes the same registers for something else.
             point.name = "identify\(index)"
