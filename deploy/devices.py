@@ -54,10 +54,26 @@ What the columns say:
 """
 
 
+def models() -> list[dict]:
+    """The definitions of SunSpec models, whose points profiles name by number."""
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(DEVICES.glob("sunspec/models/*.yaml"))]
+
+
+def points(profile: dict) -> dict:
+    """Its own points, and those of a device that has one model of each kind that it wants."""
+    found = dict(profile.get("points", {}))
+    wanted = [model for model in models() if set(model["models"]) & set(profile.get("sunspec", []))]
+    for model in {model["prefix"]: model for model in reversed(wanted)}.values():
+        repeated = {f"1_{name}": point for name, point in model.get("repeat", {}).get("points", {}).items()}
+        for name, point in (model["points"] | repeated).items():
+            found[f"{model['prefix']}_{name}"] = point
+    return found
+
+
 def profiles() -> list[dict]:
     """All profile files, by id."""
-    files = sorted(DEVICES.glob("*/*.yaml"))
-    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    found = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(DEVICES.glob("*/*.yaml"))]
+    return [profile | {"points": points(profile)} for profile in found]
 
 
 def kind(profile: dict) -> str:

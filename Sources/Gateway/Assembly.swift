@@ -31,7 +31,14 @@ actor Assembly {
         var task: Task<Void, Never>
     }
 
+    /// What runs: the site file, with the points that devices were found to have.
     private(set) var site: Site?
+    /// The site file as it was read.
+    private var declared: Site?
+    private var chains: ChainFile
+    private var isStopping = false
+    /// What pollers find out about SunSpec devices; for ``adopt(_:)``, by whoever also applies site files.
+    nonisolated let found = AsyncStream<DiscoveredChain>.makeStream()
     private let journal: SQLiteJournal
     private let clock: any Timekeeper
     private let loops: any EventLoopGroup
@@ -50,8 +57,11 @@ actor Assembly {
     /// Whether the disk refused to keep what was learned, which has been said.
     private var isLearnedUnkept = false
 
-    init(journal: SQLiteJournal, learned: LearnedFile, clock: any Timekeeper, loops: any EventLoopGroup, logger: Logger)
-    {
+    init(
+        journal: SQLiteJournal, learned: LearnedFile, chains: ChainFile, clock: any Timekeeper,
+        loops: any EventLoopGroup, logger: Logger
+    ) {
+        self.chains = chains
         self.journal = journal
         self.learned = learned
         self.clock = clock
@@ -62,7 +72,9 @@ actor Assembly {
     // MARK: - Applying a site file
 
     /// Brings what runs in line with `site`: the first time everything is started, later only what changed.
-    func apply(_ site: Site) async throws {
+    func apply(_ declared: Site) async throws {
+        self.declared = declared
+        let site = chains.applied(to: declared)
         let change = SiteChange(from: self.site, to: site)
         // What cannot be read changes nothing: whoever holds a point must stay watched.
         let keys = try CommandCenter.keys(site.commands.issuers)
@@ -81,6 +93,26 @@ actor Assembly {
         try await applyCommands(of: site, keys)
     }
 
+    /// Polls a device for what it was found to hold, from now on and after every start.
+    func adopt(_ found: DiscoveredChain) async throws {
+        guard !isStopping, let declared, let device = declared.devices.first(where: { $0.id == found.device }),
+            let connection = declared.connections.first(where: { $0.name == device.connection })
+        else { return }
+        do {
+            try chains.keep(found.chain, of: DeviceIdentity(device, on: connection))
+        } catch {
+            logger.warning("cannot keep what was found", metadata: ["device": "\(device.id)", "reason": "\(error)"])
+        }
+        let missing = device.sunSpec?.missing(in: found.chain) ?? []
+        logger.notice(
+            "device holds models",
+            metadata: [
+                "device": "\(device.id)", "models": "\(found.chain.words)",
+                "missing": "\(missing.map(String.init).joined(separator: ", "))",
+            ])
+        try await apply(declared)
+    }
+
     private func start(_ connection: Connection, phase: Double) async throws {
         guard let devices = site?.devices(on: connection), !devices.isEmpty else { return }
         var polled: [PolledDevice] = []
@@ -94,16 +126,23 @@ actor Assembly {
                 status.since = status.since ?? clock.utc
                 status.learned = made.learned
                 status.identity = Identification(checks: device.identity, on: connection.channel).state
+                status.discovery = Self.discovery(of: device)
             }
             polled.append(made)
         }
         let poller = Poller(
             connection: connection, devices: polled, bus: Buses.make(connection, loop: loops.next(), clock: clock),
-            journal: journal, clock: clock, board: board, tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
+            journal: journal, clock: clock, board: board, tap: tap, found: found.continuation,
+            phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, task: Task { await poller.run() }, devices: devices)
         logger.notice(
             "connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
+    }
+
+    private static func discovery(of device: Device) -> Discovery.State {
+        guard let sunSpec = device.sunSpec else { return .none }
+        return device.chain.map { .found($0, missing: sunSpec.missing(in: $0)) } ?? .pending
     }
 
     private func start(_ settings: PublisherSettings, of site: Site) throws {
@@ -186,6 +225,7 @@ actor Assembly {
 
     /// Stops polling, commits, gives publishers a moment for the last rows, says goodbye.
     func stop() async {
+        isStopping = true
         await endCommands()
         for name in connections.keys { await stopConnection(name) }
         await journal.flush()

@@ -34,7 +34,11 @@ package struct SiteReport: Sendable {
 
     private func plan(of device: Device, _ connection: Connection) -> [String] {
         let plan = ReadPlan(points: device.points, limits: device.limits, cost: RequestCost(connection.channel))
-        return ["  \(device.id): \(device.profile), unit \(device.unit)"]
+        let found = device.sunSpec.map { sunSpec in
+            "    models \(sunSpec.wanted.map(String.init).joined(separator: ", ")) are found at run time;"
+                + " shown as if the device had each once"
+        }
+        return ["  \(device.id): \(device.profile), unit \(device.unit)"] + [found].compactMap { $0 }
             + plan.jobs.map { job in
                 let spans = job.blocks.map { "\($0.span) (\($0.items.count))" }.joined(separator: ", ")
                 return "    every \(job.period.text): \(spans)"

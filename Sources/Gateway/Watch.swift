@@ -12,6 +12,7 @@ struct Watch {
     func run() async {
         var devices: [String: DeviceState] = [:]
         var identities: [String: Identification.State] = [:]
+        var discoveries: [String: Discovery.State] = [:]
         var brokers: [String: String?] = [:]
         var fault: String?
         while !Task.isCancelled {
@@ -26,6 +27,13 @@ struct Watch {
             for (id, device) in status.devices where identities[id] != device.identity {
                 log(id, device.identity, before: identities[id])
                 identities[id] = device.identity
+            }
+            for (id, device) in status.devices where discoveries[id] != device.discovery {
+                if case .failed(let reason) = device.discovery {
+                    logger.warning(
+                        "models of a device are not known", metadata: ["device": "\(id)", "reason": "\(reason)"])
+                }
+                discoveries[id] = device.discovery
             }
             for (name, figures) in status.publishers where brokers[name] != .some(figures.trouble) {
                 log(name, figures)

@@ -161,17 +161,19 @@ package struct SunSpecSelection: Hashable, Sendable {
         return .register(point, equals: .uint(value))
     }
 
-    /// Models that the profile wants and `chain` does not have.
+    /// Models that the profile wants and `chain` has not, nor another one of the same kind.
     package func missing(in chain: SunSpecChain) -> [UInt16] {
-        wanted.filter { id in !chain.entries.contains { $0.id == id } }
+        let kinds = Set(chain.entries.compactMap { definition(of: $0.id)?.prefix })
+        return wanted.filter { id in definition(of: id).map { !kinds.contains($0.prefix) } ?? true }
     }
 
-    /// The chain of a device that has each model once: what is known before a device has been asked.
+    /// The chain of a device that has one model of each kind: what is known before a device has been asked.
     package var nominal: SunSpecChain {
         var next = Int(SunSpecChain.bases[0]) + SunSpecChain.mark.count
         var entries: [SunSpecChain.Entry] = []
+        var kinds: Set<String> = []
         for id in wanted {
-            guard let model = definition(of: id) else { continue }
+            guard let model = definition(of: id), kinds.insert(model.prefix).inserted else { continue }
             entries.append(SunSpecChain.Entry(id: id, start: UInt16(truncatingIfNeeded: next), length: model.length))
             next += 2 + model.length
         }

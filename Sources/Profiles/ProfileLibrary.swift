@@ -19,7 +19,7 @@ package final class ProfileLibrary {
         var found: [String: String] = [:]
         for folder in folders {
             let names = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
-            for name in names where name.hasSuffix(".yaml") && !name.hasPrefix(SunSpecModels.folder) {
+            for name in names where name.hasSuffix(".yaml") && !name.hasPrefix(SunSpecModels.folder + "/") {
                 let id = String(name.dropLast(5))
                 if found[id] == nil { found[id] = folder + "/" + name }
             }
@@ -38,11 +38,13 @@ package final class ProfileLibrary {
     }
 
     /// Loads one file that need not lie in a library; its id is taken from the file itself.
-    package static func load(file path: String) -> Loaded<DeviceProfile> {
+    ///
+    /// - Parameter shipped: folder of the library whose SunSpec models it may name.
+    package static func load(file path: String, shipped: String? = nil) -> Loaded<DeviceProfile> {
         let parts = path.split(separator: "/").suffix(2)
         let id = parts.joined(separator: "/").replacingOccurrences(of: ".yaml", with: "")
         let root = parts.count == 2 ? String(path.dropLast(parts.joined(separator: "/").count)) : "."
-        return ProfileLibrary(folders: [root.isEmpty ? "." : root]).load(id, at: path)
+        return ProfileLibrary(folders: [root.isEmpty ? "." : root] + [shipped].compactMap { $0 }).load(id, at: path)
     }
 
     private func load(_ id: String, at path: String) -> Loaded<DeviceProfile> {

@@ -13,6 +13,9 @@ package actor Poller {
     var devices: [PolledDevice]
     var health: [UnitHealth]
     var identities: [Identification]
+    var discoveries: [Discovery]
+    /// Where models that were found are told.
+    let found: AsyncStream<DiscoveredChain>.Continuation
     /// Why each device was last given up on: what its points say while it is left alone.
     var downReasons: [QualityReason]
     private var schedule: PollSchedule
@@ -29,10 +32,13 @@ package actor Poller {
         bus.executor.asUnownedSerialExecutor()
     }
 
-    /// - Parameter phase: 0..<1, where in its period the first device begins; different for each connection.
+    /// - Parameters:
+    ///   - found: is told which SunSpec models devices were found to hold, where they are not polled for them already.
+    ///   - phase: 0..<1, where in its period the first device begins; different for each connection.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
-        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double
+        board: StatusBoard, tap: ReadingTap = ReadingTap(),
+        found: AsyncStream<DiscoveredChain>.Continuation = AsyncStream.makeStream().continuation, phase: Double
     ) {
         self.connection = connection
         self.devices = devices
@@ -42,6 +48,8 @@ package actor Poller {
         self.board = board
         self.tap = tap
         health = devices.map { _ in UnitHealth() }
+        self.found = found
+        discoveries = devices.map { Discovery(of: $0.device) }
         identities = devices.map { Identification(checks: $0.device.identity, on: connection.channel) }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
@@ -61,6 +69,7 @@ package actor Poller {
                 for _ in 0..<connection.inFlight {
                     workers.addTask { await self.work() }
                 }
+                workers.addTask { await self.discover() }
             }
             substitute.end()
         }
@@ -243,7 +252,7 @@ package actor Poller {
     }
 
     @discardableResult
-    private func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
+    func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
         if change == .wentDown {
             identities[index].fellSilent()
             board.update(devices[index].device.id) { $0.trouble = downReasons[index].code }

@@ -32,6 +32,8 @@ package struct DeviceStatus: Hashable, Sendable {
     package var learned = LearnedAddresses()
     /// Whether it is the device that its profile describes.
     package var identity = Identification.State.exempt
+    /// Which SunSpec models it holds.
+    package var discovery = Discovery.State.none
     /// The last 64 polls, the newest in the least significant bit: 1 is a poll that gave no usable value.
     private var recent: UInt64 = 0
 

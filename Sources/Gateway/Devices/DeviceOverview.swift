@@ -32,7 +32,9 @@ package struct DeviceOverview: Sendable {
             "DEVICE", "STATE", "SINCE", "LAST GOOD", "FAILED", "LAST 64", "MISSED", "PROFILE", "CONNECTION",
         ])
         for device in devices { table.add(row(device)) }
-        let troubles = devices.compactMap(stranger) + devices.compactMap(trouble) + devices.compactMap(refusal)
+        let troubles =
+            devices.compactMap(stranger) + devices.compactMap(models) + devices.compactMap(trouble)
+            + devices.compactMap(refusal)
         return (table.lines + (troubles.isEmpty ? [] : [""] + troubles)).joined(separator: "\n")
     }
 
@@ -63,6 +65,19 @@ package struct DeviceOverview: Sendable {
             TextTable.safe(
                 "\(device.text("id")): cannot be identified: \(device.text("identity_text")); nothing is written to it")
         default: nil
+        }
+    }
+
+    private func models(_ device: JSONValue) -> String? {
+        let words = device["discovery_text"]?.text ?? ""
+        switch device["discovery"]?.text {
+        case "failed": return TextTable.safe("\(device.text("id")): its models are not known: \(words)")
+        case "pending": return TextTable.safe("\(device.text("id")): has not been asked yet which models it holds")
+        case "found":
+            let missing = (device["missing_models"]?.elements ?? []).compactMap(\.integer).map { "\($0)" }
+            let less = missing.isEmpty ? "" : "; the profile also wants \(missing.joined(separator: ", "))"
+            return TextTable.safe("\(device.text("id")): \(words)\(less)")
+        default: return nil
         }
     }
 

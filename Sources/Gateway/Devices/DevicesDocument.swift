@@ -10,6 +10,8 @@ struct DevicesDocument {
     /// `{"time","devices":[{"id","profile","revision","connection","endpoint","unit","owner","state","since","last_good",
     /// "last_good_age_s","polls","failed_polls","missed_polls","recent_polls","recently_failed","trouble","trouble_text",
     /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}]}]}`;
+    /// where the models of a device are found at run time also "discovery" (`pending`, `failed` or `found`),
+    /// "discovery_text","sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
     /// `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the profile has no `identify`.
     var value: JSONValue {
         .compact([
@@ -27,7 +29,7 @@ struct DevicesDocument {
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + recognition(status.identity) + [
+            identity + health(status) + recognition(status.identity) + models(status.discovery) + [
                 ("refused", .array(status.learned.refused.map { refused($0, device) }))
             ])
     }
@@ -42,6 +44,20 @@ struct DevicesDocument {
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
             ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
         ]
+    }
+
+    private func models(_ state: Discovery.State) -> [(String, JSONValue)] {
+        switch state {
+        case .none: return []
+        case .pending: return [("discovery", .string("pending"))]
+        case .failed(let reason): return [("discovery", .string("failed")), ("discovery_text", .string(reason))]
+        case .found(let chain, let missing):
+            return [
+                ("discovery", .string("found")),
+                ("discovery_text", .string("models \(chain.words)")), ("sunspec", .compact(chain.members)),
+                ("missing_models", .array(missing.map { .integer($0) })),
+            ]
+        }
     }
 
     private func recognition(_ state: Identification.State) -> [(String, JSONValue)] {
