@@ -170,13 +170,19 @@ import Testing
         let site = try load(port: field.port)
         try await running(site) {
             try await wait(for: "9870") { await read(site) }
-            try await wait(for: "degraded", overview)
-            try await Task.sleep(for: .milliseconds(500))
-            let draft = CommandDraft(target: "inv/controls_power_limit", action: .set, value: "60")
-            let id = CommandID(high: 1, low: 2)
-            let command = try draft.command(id: id, site: site, as: "alice", at: SystemClock().utc)
-            let report = try DeskClient(stateFolder: folder.path).send(command, as: "alice")
-            #expect(report.state == .verified, "\(report.verdict)")
+            try await wait(for: "models 1, 103, 123, 160", overview)
+            // The desk of the commands hears of the point a moment later.
+            var verdict = ""
+            for number in UInt64(1)...50 {
+                let draft = CommandDraft(target: "inv/controls_power_limit", action: .set, value: "60")
+                let id = CommandID(high: 1, low: number)
+                let command = try draft.command(id: id, site: site, as: "alice", at: SystemClock().utc)
+                let report = try DeskClient(stateFolder: folder.path).send(command, as: "alice")
+                verdict = report.verdict
+                if report.state != .rejected { break }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            #expect(verdict.contains("verified"), "\(verdict)")
             #expect(unit.writes.map(\.words) == [[60]] && unit.writes.map(\.span.start) == [40_127])
         }
     }

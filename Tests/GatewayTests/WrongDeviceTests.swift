@@ -75,6 +75,16 @@ import Testing
         return try DeskClient(stateFolder: folder.path).send(command, as: "alice")
     }
 
+    /// The desk of the commands hears of readings a moment after the board that `headgate devices` shows.
+    private func writeOnceHeard(_ value: Int64, site: Site) async throws -> CommandReport {
+        for _ in 0..<50 {
+            let report = try write(value, site: site)
+            if report.state != .rejected { return report }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return try write(value, site: site)
+    }
+
     private func waitFor(_ words: String) async throws -> String {
         var text = ""
         for _ in 0..<200 {
@@ -100,7 +110,8 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             _ = try await waitFor("online")
-            #expect(try write(30, site: site).state == .verified)
+            let first = try await writeOnceHeard(30, site: site)
+            #expect(first.state == .verified, "\(first.verdict)")
             #expect(right.value(of: "setpoint")?.number == 30)
 
             field.stop()
@@ -114,8 +125,7 @@ import Testing
             field.stop()
             field = try TCPSimulator(port: port, units: [1: right])
             _ = try await waitFor("online")
-            try await Task.sleep(for: .milliseconds(300))
-            let again = try write(50, site: site)
+            let again = try await writeOnceHeard(50, site: site)
             #expect(again.state == .verified, "\(again.verdict)")
             #expect(right.value(of: "setpoint")?.number == 50)
             await group.triggerGracefulShutdown()
