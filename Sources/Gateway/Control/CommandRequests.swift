@@ -18,9 +18,12 @@ struct CommandRequests {
         let words = request.split(separator: " ", maxSplits: 2).map(String.init)
         guard let verb = words.first, Self.verbs.contains(verb) else { return nil }
         guard let center = await assembly.commandCenter else {
+            let isExpected = await assembly.site.map(CommandCenter.isNeeded) ?? true
             return Self.problem(
-                DeskRefusal(
-                    code: .notWritable, message: "the site file has no commands section: nothing can be written"))
+                isExpected
+                    ? DeskRefusal(code: .notReady, message: "the command desk is being set up; ask again in a moment")
+                    : DeskRefusal(
+                        code: .notWritable, message: "the site file has no commands section: nothing can be written"))
         }
         switch (verb, words.count) {
         case ("commands", 1): return await list(center)
