@@ -37,11 +37,18 @@ package struct Device: Hashable, Sendable {
     /// Own labels first, then those of the gateway that it does not replace.
     package var labels: [Label]
     package var limits: DeviceLimits
+    /// How to recognise it, all of them; empty where the profile says nothing.
+    package var identity: [IdentityCheck]
     package var points: [Point]
+    /// Models whose points are found at run time; until then ``points`` has those of a device with each model once.
+    package var sunSpec: SunSpecSelection?
+    /// What was found, and ``points`` are of.
+    package var chain: SunSpecChain?
 
     package init(
         id: String, profile: String, revision: Int, connection: String, unit: UInt8, owner: String,
-        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), points: [Point]
+        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), identity: [IdentityCheck] = [], points: [Point],
+        sunSpec: SunSpecSelection? = nil
     ) {
         self.id = id
         self.profile = profile
@@ -51,7 +58,9 @@ package struct Device: Hashable, Sendable {
         self.owner = owner
         self.labels = labels
         self.limits = limits
+        self.identity = identity
         self.points = points
+        self.sunSpec = sunSpec
     }
 
     /// The least time to wait for a reply, whatever the connection says or has learned; zero where the profile says nothing.
