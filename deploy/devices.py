@@ -54,14 +54,29 @@ What the columns say:
 """
 
 
+def models() -> list[dict]:
+    """The definitions of SunSpec models, whose points profiles name by number."""
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(DEVICES.glob("sunspec/models/*.yaml"))]
+
+
+def of_models(wanted: list[int]) -> dict[str, dict]:
+    """The points of a device that has one model of each kind that a profile wants."""
+    found = {}
+    several = [model for model in models() if set(model["models"]) & set(wanted)]
+    for model in {model["prefix"]: model for model in reversed(several)}.values():
+        repeated = {f"1_{name}": point for name, point in model.get("repeat", {}).get("points", {}).items()}
+        for name, point in (model["points"] | repeated).items():
+            found[f"{model['prefix']}_{name}"] = point
+    return found
+
+
 def profiles() -> list[dict]:
     """All profile files, by id."""
-    files = sorted(DEVICES.glob("*/*.yaml"))
-    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(DEVICES.glob("*/*.yaml"))]
 
 
 def points(profile: dict) -> dict[str, dict]:
-    """The points by name, with those of all copies of its repeated blocks."""
+    """The points by name, with those of all copies of its repeated blocks and those of its models."""
     single = profile.get("points", {})
     blocks = profile.get("repeat", [])
     blocks = [blocks] if isinstance(blocks, dict) else blocks
@@ -71,7 +86,7 @@ def points(profile: dict) -> dict[str, dict]:
         for number in range(first, first + block["count"]):
             prefix = block["name"].replace("{n}", str(number))
             result |= {prefix + name: point for name, point in block.get("points", single).items()}
-    return result
+    return result | of_models(profile.get("sunspec", []))
 
 
 def kind(profile: dict) -> str:

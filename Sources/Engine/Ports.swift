@@ -23,6 +23,10 @@ package enum WriteFailure: Error, Hashable, Sendable {
     /// Some of it may have left, and no answer tells what became of it; also an answer that says "not finished" (exception
     /// 05) or "sent on, no answer" (0B). To be resolved by reading back, never by repeating. Says why in words.
     case indeterminate(String)
+
+    /// The channel is not the one that the writer meant.
+    package static let openedAnew = WriteFailure.notSent(
+        "the connection was opened anew, and who answers is not known yet")
 }
 
 /// The words of an answer.
@@ -53,7 +57,20 @@ package protocol Bus: Sendable {
 
     /// Writes to `unit` by exactly one request, which is never repeated, whatever becomes of it or of the channel. Returns
     /// once the unit has acknowledged with the answer that belongs to the request; that proves nothing about the registers.
-    func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure)
+    ///
+    /// - Parameter session: where it is given, nothing is sent unless ``session`` is that number at the moment of sending:
+    ///   what answers on a channel that was opened anew may be another device.
+    func write(
+        _ write: RegisterWrite, unit: UInt8, timeout: Duration, session: UInt64?
+    ) async throws(WriteFailure)
+
+    /// Asks `unit` who it is by Read Device Identification (FC43/14), basic stream.
+    ///
+    /// - Returns: texts by object id; 0 is the vendor, 1 the product, 2 the revision.
+    func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String]
+
+    /// How often the channel has been opened: a number for what it is connected to, as long as it stays connected.
+    var session: UInt64 { get async }
 
     /// Closes the channel. A later call opens it again.
     func close() async
@@ -62,6 +79,10 @@ package protocol Bus: Sendable {
 extension Bus {
     package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         BusReply(words: try await read(span, unit: unit, timeout: timeout), duration: nil)
+    }
+
+    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+        try await self.write(write, unit: unit, timeout: timeout, session: nil)
     }
 }
 

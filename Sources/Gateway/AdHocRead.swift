@@ -17,6 +17,7 @@ package struct AdHocRead {
     private let site: Site
     private let telling: BusTelling?
     private let showTrace: (String) -> Void
+    private let clock = SystemClock()
 
     /// - Parameters:
     ///   - telling: for a direct read, with a trace that is listened to; nil for none.
@@ -55,19 +56,32 @@ package struct AdHocRead {
 
     private func readDirectly(_ device: Device, _ connection: Connection) async -> Outcome {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let clock = SystemClock()
         let bus = Buses.make(connection, loop: loops.next(), clock: clock, telling: telling ?? BusTelling())
-        let polled = PolledDevice(device: device, layout: 0, cost: RequestCost(connection.channel))
-        let poller = Poller(
-            connection: connection, devices: [polled], bus: bus, journal: NoJournal(), clock: clock,
-            board: StatusBoard(),
-            phase: 0)
-        let rows = await poller.readNow(device.id) ?? []
+        let outcome = await read(device, connection, over: bus)
         await bus.close()
         try? await loops.shutdownGracefully()
+        return outcome
+    }
+
+    private func read(_ device: Device, _ connection: Connection, over bus: any Bus) async -> Outcome {
+        var device = device
+        if device.sunSpec != nil {
+            switch await poller(of: device.undiscovered, connection, bus).modelsNow(of: device.id) {
+            case .success(let chain): device = device.holding(chain)
+            case .failure(let problem): return .failure("\(device.id): \(problem.words)")
+            }
+        }
+        let rows = await poller(of: device, connection, bus).readNow(device.id) ?? []
         let document = ReadDocument(
             device: device.id, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) })
         return .document(String(decoding: document.json, as: UTF8.self))
+    }
+
+    private func poller(of device: Device, _ connection: Connection, _ bus: any Bus) -> Poller {
+        let polled = PolledDevice(device: device, layout: 0, cost: RequestCost(connection.channel))
+        return Poller(
+            connection: connection, devices: [polled], bus: bus, journal: NoJournal(), clock: clock,
+            board: StatusBoard(), phase: 0)
     }
 }
 

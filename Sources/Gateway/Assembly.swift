@@ -38,7 +38,13 @@ actor Assembly {
         var task: Task<Void, Never>
     }
 
+    /// What runs: the site file, with the points that devices were found to have.
     private(set) var site: Site?
+    /// The site file as it was read, as far as it was applied.
+    private var declared: Site?
+    private var chains: ChainFile
+    /// What pollers find out about SunSpec devices; for ``adopt(_:)``.
+    nonisolated let found = AsyncStream<DiscoveredChain>.makeStream()
     let journal: SQLiteJournal
     let clock: any Timekeeper
     private let loops: any EventLoopGroup
@@ -66,8 +72,11 @@ actor Assembly {
     /// Whether the disk refused to keep what was learned, which has been said.
     private var isLearnedUnkept = false
 
-    init(journal: SQLiteJournal, learned: LearnedFile, clock: any Timekeeper, loops: any EventLoopGroup, logger: Logger)
-    {
+    init(
+        journal: SQLiteJournal, learned: LearnedFile, chains: ChainFile, clock: any Timekeeper,
+        loops: any EventLoopGroup, logger: Logger
+    ) {
+        self.chains = chains
         self.journal = journal
         self.learned = learned
         self.clock = clock
@@ -77,14 +86,20 @@ actor Assembly {
 
     // MARK: - Applying a site file
 
-    /// Brings what runs in line with `site`: the first time everything is started, later only what changed. Does nothing once
-    /// ``stop()`` was called.
+    /// Brings what runs in line with `declared`: the first time everything is started, later only what changed. Does nothing
+    /// once ``stop()`` was called.
     ///
     /// - Throws: ``SiteObstacle`` before anything is changed; something else where the file was applied in part.
-    func apply(_ site: Site) async throws {
+    func apply(_ declared: Site) async throws {
         await beginChange()
         defer { endChange() }
+        try await bring(declared)
+    }
+
+    /// Only for whoever has the turn, see ``beginChange()``.
+    private func bring(_ declared: Site) async throws {
         guard !isStopping else { return }
+        let site = chains.applied(to: declared)
         let change = SiteChange(from: self.site, to: site)
         // What cannot be read changes nothing: whoever holds a point must stay watched.
         let keys = try CommandCenter.keys(site.commands.issuers)
@@ -99,7 +114,7 @@ actor Assembly {
         defer { passReadings() }
         for name in change.connectionsToStop { await stopConnection(name) }
         for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
-        self.site = site
+        (self.site, self.declared) = (site, declared)
         await journal.serve(Set(site.publishers.map(\.name)))
         for id in change.removedDevices { board.remove(id) }
         for (index, connection) in change.connectionsToStart.enumerated() {
@@ -121,6 +136,30 @@ actor Assembly {
         if waiting.isEmpty { isChanging = false } else { waiting.removeFirst().resume() }
     }
 
+    /// Polls a device for what it was found to hold, from now on and after every start.
+    ///
+    /// - Throws: like ``apply(_:)``; whoever found it finds it again later.
+    func adopt(_ found: DiscoveredChain) async throws {
+        await beginChange()
+        defer { endChange() }
+        guard !isStopping, let declared, let device = declared.devices.first(where: { $0.id == found.device }),
+            let connection = declared.connections.first(where: { $0.name == device.connection })
+        else { return }
+        do {
+            try chains.keep(found.chain, of: DeviceIdentity(device, on: connection))
+        } catch {
+            logger.warning("cannot keep what was found", metadata: ["device": "\(device.id)", "reason": "\(error)"])
+        }
+        let missing = device.sunSpec?.missing(in: found.chain) ?? []
+        logger.notice(
+            "device holds models",
+            metadata: [
+                "device": "\(device.id)", "models": "\(found.chain.words)",
+                "missing": "\(missing.map(String.init).joined(separator: ", "))",
+            ])
+        try await bring(declared)
+    }
+
     private func start(_ connection: Connection, phase: Double) async throws {
         guard let devices = site?.devices(on: connection), !devices.isEmpty else { return }
         var polled: [PolledDevice] = []
@@ -133,6 +172,8 @@ actor Assembly {
             board.update(device.id) { status in
                 status.since = status.since ?? clock.utc
                 status.learned = made.learned
+                status.identity = Identification(checks: device.identity).state
+                status.discovery = Self.discovery(of: device)
             }
             polled.append(made)
         }
@@ -142,11 +183,16 @@ actor Assembly {
             connection, loop: loop, clock: loopClock, telling: telling(of: connection.name))
         let poller = Poller(
             connection: connection, devices: polled, bus: bus, journal: journal, clock: loopClock, board: board,
-            tap: tap, phase: phase.truncatingRemainder(dividingBy: 1))
+            tap: tap, found: found.continuation, phase: phase.truncatingRemainder(dividingBy: 1))
         connections[connection.name] = RunningConnection(
             poller: poller, bus: bus, task: Task { await poller.run() }, devices: devices)
         logger.notice(
             "connection started", metadata: ["connection": "\(connection.name)", "endpoint": "\(connection.endpoint)"])
+    }
+
+    private static func discovery(of device: Device) -> Discovery.State {
+        guard let sunSpec = device.sunSpec else { return .none }
+        return device.chain.map { .found($0, missing: sunSpec.missing(in: $0)) } ?? .pending
     }
 
     /// Where the traffic of a connection can be seen.

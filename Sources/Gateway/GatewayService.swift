@@ -52,14 +52,23 @@ package struct GatewayService: Service {
         if let damage = learned.damage {
             logger.warning("what devices refuse is forgotten", metadata: ["reason": "\(damage)"])
         }
-        let assembly = Assembly(journal: journal, learned: learned, clock: clock, loops: loops, logger: logger)
+        let chains = ChainFile(stateFolder: site.gateway.stateFolder)
+        if let damage = chains.damage {
+            logger.warning("the models of devices are forgotten", metadata: ["reason": "\(damage)"])
+        }
+        let assembly = Assembly(
+            journal: journal, learned: learned, chains: chains, clock: clock, loops: loops, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await journal.run() }
             try await assembly.apply(site)
             for name in traced {
                 group.addTask { await showTrace(of: name, assembly) }
             }
-            group.addTask { await follow(changes, assembly) }
+            // One after the other, whoever it is that changes what runs.
+            let orders = AsyncStream<Order>.makeStream()
+            group.addTask { for await site in changes { orders.continuation.yield(.apply(site)) } }
+            group.addTask { for await found in assembly.found.stream { orders.continuation.yield(.adopt(found)) } }
+            group.addTask { await follow(orders.stream, assembly) }
             group.addTask { await serveControl(assembly, loops) }
             group.addTask { await Watch(assembly: assembly, clock: clock, logger: logger).run() }
             group.addTask { await keepStatus(assembly) }
@@ -83,23 +92,29 @@ package struct GatewayService: Service {
 
     // MARK: - Tasks
 
-    private func follow(_ changes: AsyncStream<Site>, _ assembly: Assembly) async {
-        for await changed in changes {
-            guard let current = await assembly.site else { return }
-            if let obstacle = SiteChange.obstacle(from: current, to: changed) {
-                logger.error("site file not applied", metadata: ["reason": "\(obstacle)"])
-                continue
+    /// What changes what runs.
+    private enum Order: Sendable {
+        case apply(Site)
+        case adopt(DiscoveredChain)
+    }
+
+    private func follow(_ orders: AsyncStream<Order>, _ assembly: Assembly) async {
+        for await order in orders {
+            switch order {
+            case .apply(let changed): await apply(changed, assembly)
+            case .adopt(let found):
+                do {
+                    try await assembly.adopt(found)
+                } catch let obstacle as SiteObstacle {
+                    logger.warning(
+                        "what was found is not applied yet",
+                        metadata: ["device": "\(found.device)", "reason": "\(obstacle.reason)"])
+                } catch {
+                    logger.error(
+                        "what was found is applied in part",
+                        metadata: ["device": "\(found.device)", "reason": "\(error)"])
+                }
             }
-            notification.reloading()
-            do {
-                try await assembly.apply(changed)
-                logger.notice("site file applied")
-            } catch let obstacle as SiteObstacle {
-                logger.error("site file not applied", metadata: ["reason": "\(obstacle.reason)"])
-            } catch {
-                logger.error("site file applied in part", metadata: ["reason": "\(error)"])
-            }
-            notification.ready()
         }
     }
 
@@ -109,6 +124,24 @@ package struct GatewayService: Service {
             for event in events { showTrace("\(connection): \(event.text)") }
             if lost > 0 { showTrace("\(connection): \(lost) more were not shown") }
         }
+    }
+
+    private func apply(_ changed: Site, _ assembly: Assembly) async {
+        guard let current = await assembly.site else { return }
+        if let obstacle = SiteChange.obstacle(from: current, to: changed) {
+            logger.error("site file not applied", metadata: ["reason": "\(obstacle)"])
+            return
+        }
+        notification.reloading()
+        do {
+            try await assembly.apply(changed)
+            logger.notice("site file applied")
+        } catch let obstacle as SiteObstacle {
+            logger.error("site file not applied", metadata: ["reason": "\(obstacle.reason)"])
+        } catch {
+            logger.error("site file applied in part", metadata: ["reason": "\(error)"])
+        }
+        notification.ready()
     }
 
     private func serveControl(_ assembly: Assembly, _ loops: MultiThreadedEventLoopGroup) async {

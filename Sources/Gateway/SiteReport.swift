@@ -36,7 +36,11 @@ package struct SiteReport: Sendable {
         let plan = ReadPlan(points: device.points, limits: device.limits, cost: RequestCost(connection.channel))
         let isSlower = device.minimumTimeout > connection.timeout
         let timeout = isSlower ? ", time-out \(device.minimumTimeout.text)" : ""
-        return ["  \(device.id): \(device.profile), unit \(device.unit)\(timeout)"]
+        let found = device.sunSpec.map { sunSpec in
+            "    models \(sunSpec.wanted.map(String.init).joined(separator: ", ")) are found at run time;"
+                + " shown as if the device had each once"
+        }
+        return ["  \(device.id): \(device.profile), unit \(device.unit)\(timeout)"] + [found].compactMap { $0 }
             + plan.jobs.map { job in
                 let spans = job.blocks.map { "\($0.span) (\($0.items.count))" }.joined(separator: ", ")
                 return "    every \(job.period.text): \(spans)"

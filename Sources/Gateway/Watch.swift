@@ -11,6 +11,8 @@ struct Watch {
 
     func run() async {
         var devices: [String: DeviceState] = [:]
+        var identities: [String: Identification.State] = [:]
+        var discoveries: [String: Discovery.State] = [:]
         var brokers: [String: String?] = [:]
         var learned: [String: LearnedAddresses] = [:]
         var fault: String?
@@ -26,6 +28,17 @@ struct Watch {
             for (id, device) in status.devices where learned[id] ?? LearnedAddresses() != device.learned {
                 log(id, device.learned, before: learned[id] ?? LearnedAddresses())
                 learned[id] = device.learned
+            }
+            for (id, device) in status.devices where identities[id] != device.identity {
+                log(id, device.identity, before: identities[id])
+                identities[id] = device.identity
+            }
+            for (id, device) in status.devices where discoveries[id] != device.discovery {
+                if case .failed(let reason) = device.discovery {
+                    logger.warning(
+                        "models of a device are not known", metadata: ["device": "\(id)", "reason": "\(reason)"])
+                }
+                discoveries[id] = device.discovery
             }
             for (name, figures) in status.publishers where brokers[name] != .some(figures.trouble) {
                 log(name, figures)
@@ -62,6 +75,20 @@ struct Watch {
                 "bits": "\(learned.bitLimit.map(String.init) ?? "as in the profile")",
             ]
             logger.warning("device gives less by one request than its profile says", metadata: metadata)
+        }
+    }
+
+    private func log(_ id: String, _ identity: Identification.State, before: Identification.State?) {
+        switch identity {
+        case .exempt, .pending: break
+        case .confirmed:
+            guard let before, before != .pending else { return }
+            logger.notice("device identified again", metadata: ["device": "\(id)"])
+        case .wrong(let expected, let found):
+            logger.error(
+                "wrong device", metadata: ["device": "\(id)", "expected": "\(expected)", "found": "\(found)"])
+        case .unverified(let reason):
+            logger.warning("device cannot be identified", metadata: ["device": "\(id)", "reason": "\(reason)"])
         }
     }
 

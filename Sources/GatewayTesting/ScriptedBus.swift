@@ -58,6 +58,9 @@ package final class ScriptedBus: Bus {
         var writeScripts: [UInt8: WriteScript] = [:]
         var traffic: [Traffic] = []
         var closings = 0
+        var session: UInt64 = 1
+        var names: [UInt8: Result<[UInt8: String], BusError>] = [:]
+        var introductions: [UInt8] = []
     }
 
     package let executor: any SerialExecutor & TaskExecutor = QueueExecutor()
@@ -98,6 +101,22 @@ package final class ScriptedBus: Bus {
         state.withLock { $0.writeScripts[unit] = script }
     }
 
+    /// How often the channel was opened, by the will of the test.
+    package var session: UInt64 { state.withLock { $0.session } }
+
+    /// The connection is lost and opened again before the next request.
+    package func reopen() {
+        state.withLock { $0.session += 1 }
+    }
+
+    /// From now on `unit` says who it is; one without a name refuses that function code.
+    package func name(_ unit: UInt8, _ answer: Result<[UInt8: String], BusError>) {
+        state.withLock { $0.names[unit] = answer }
+    }
+
+    /// The units that were asked who they are.
+    package var introductions: [UInt8] { state.withLock { $0.introductions } }
+
     /// From now on every register of `unit` holds `word`.
     package func answer(_ unit: UInt8, with word: UInt16) {
         script(unit) { .success(Array(repeating: word, count: $0.registerCount)) }
@@ -119,8 +138,11 @@ package final class ScriptedBus: Bus {
         return try result.get()
     }
 
-    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+    package func write(
+        _ write: RegisterWrite, unit: UInt8, timeout: Duration, session: UInt64?
+    ) async throws(WriteFailure) {
         let sent = clock.uptime
+        guard session == nil || session == self.session else { throw .openedAnew }
         let script = state.withLock { state in
             state.traffic.append(.write(Write(time: sent, unit: unit, write: write)))
             return state.writeScripts[unit]
@@ -133,6 +155,16 @@ package final class ScriptedBus: Bus {
             try? await clock.sleep(until: sent + replyTime)
         }
         if let failure { throw failure }
+    }
+
+    package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        let sent = clock.uptime
+        let result = state.withLock { state in
+            state.introductions.append(unit)
+            return state.names[unit] ?? .failure(.refused(0x01))
+        }
+        try? await clock.sleep(until: sent + (result == .failure(.noResponse) ? timeout : replyTime))
+        return try result.get()
     }
 
     package func close() async {

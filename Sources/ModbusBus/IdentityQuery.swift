@@ -110,6 +110,32 @@ enum IdentityQuery {
         }
         return objects
     }
+
+    /// Asks part by part; what does not come in full does not count.
+    ///
+    /// - Parameter ask: gives the reply PDU to a request PDU.
+    static func identification(
+        isolation: isolated (any Actor)?, _ ask: ([UInt8]) async throws(BusError) -> [UInt8]
+    ) async throws(BusError) -> [UInt8: String] {
+        var obstacle: BusError?
+        let objects = await objects(isolation: isolation) { pdu in
+            do throws(BusError) {
+                let reply = try await ask(pdu)
+                if let code = exception(in: reply) { throw .refused(code) }
+                guard Part(reply) != nil else { throw .garbled("no reply to Read Device Identification") }
+                return reply
+            } catch {
+                obstacle = error
+                return nil
+            }
+        }
+        if let obstacle { throw obstacle }
+        return objects
+    }
+
+    private static func exception(in reply: [UInt8]) -> UInt8? {
+        reply.count >= 2 && reply[0] == 0xAB ? reply[1] : nil
+    }
 }
 
 extension StreamBus: InterviewingBus {
@@ -126,6 +152,13 @@ extension StreamBus: InterviewingBus {
         return DeviceDescription(objects: objects, serverID: serverID)
     }
 
+    package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        try await IdentityQuery.identification(isolation: self) { pdu throws(BusError) in
+            let expected = Expectation(unit: unit, function: pdu[0], replyByteCount: nil)
+            return try await transact(pdu, expected, timeout: timeout, isSeeking: true)
+        }
+    }
+
     /// Nil when there is none: a question that a unit does not know is often met with silence.
     private func answer(_ pdu: [UInt8], _ unit: UInt8, _ timeout: Duration) async -> [UInt8]? {
         try? await transact(
@@ -140,6 +173,12 @@ extension SerialBus: InterviewingBus {
         } catch {
             settle(timeout)
             throw error
+        }
+    }
+
+    package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        try await IdentityQuery.identification(isolation: self) { pdu throws(BusError) in
+            try transact(pdu, unit: unit, replyByteCount: nil, timeout: timeout)
         }
     }
 

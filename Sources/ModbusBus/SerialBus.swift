@@ -60,10 +60,16 @@ package actor SerialBus: Bus {
         }
     }
 
-    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+    package func write(
+        _ write: RegisterWrite, unit: UInt8, timeout: Duration, session: UInt64?
+    ) async throws(WriteFailure) {
         let request = try WriteRequest(write, unit: unit)
         guard unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
         guard !Task.isCancelled else { throw .notSent("cancelled") }
+        if let session {
+            do throws(BusError) { _ = try openPort() } catch { throw WriteFailure(beforeSending: error) }
+            guard session == figures.sessions else { throw .openedAnew }
+        }
         hasSent = false
         let reply: [UInt8]
         do throws(BusError) {
@@ -79,6 +85,8 @@ package actor SerialBus: Bus {
             throw error
         }
     }
+
+    package var session: UInt64 { figures.sessions }
 
     package func close() async {
         closePort()

@@ -92,7 +92,9 @@ package actor StreamBus: Bus {
         }
     }
 
-    package func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+    package func write(
+        _ write: RegisterWrite, unit: UInt8, timeout: Duration, session: UInt64?
+    ) async throws(WriteFailure) {
         let request = try WriteRequest(write, unit: unit)
         guard framing == .tcp || unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
         let channel: any Channel
@@ -102,6 +104,7 @@ package actor StreamBus: Bus {
             throw WriteFailure(beforeSending: error)
         }
         guard !Task.isCancelled else { throw .notSent("cancelled") }
+        guard session == nil || session == figures.sessions else { throw .openedAnew }
         figures.writes += 1
         let reply: [UInt8]
         do throws(BusError) {
@@ -111,6 +114,8 @@ package actor StreamBus: Bus {
         }
         try request.check(reply)
     }
+
+    package var session: UInt64 { figures.sessions }
 
     package func close() async {
         fail(with: .linkDown("closed"))

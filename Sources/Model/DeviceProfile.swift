@@ -78,14 +78,16 @@ package struct DeviceProfile: Hashable, Sendable {
     package var limits: DeviceLimits
     package var identity: [IdentityCheck]
     package var points: [Point]
+    /// Models whose points are found at run time; ``points`` has those of a device with each model once.
+    package var sunSpec: SunSpecSelection?
     package var tests: [GoldenTest]
     package var watchdog: DeviceWatchdog?
 
     package init(
         id: String, title: String, manufacturer: String, model: String, revision: Int, source: String,
         factorySerial: FactorySerialSettings? = nil, limits: DeviceLimits = DeviceLimits(),
-        identity: [IdentityCheck] = [], points: [Point], tests: [GoldenTest] = [],
-        watchdog: DeviceWatchdog? = nil
+        identity: [IdentityCheck] = [], points: [Point], sunSpec: SunSpecSelection? = nil,
+        tests: [GoldenTest] = [], watchdog: DeviceWatchdog? = nil
     ) {
         self.id = id
         self.title = title
@@ -97,6 +99,7 @@ package struct DeviceProfile: Hashable, Sendable {
         self.limits = limits
         self.identity = identity
         self.points = points
+        self.sunSpec = sunSpec
         self.tests = tests
         self.watchdog = watchdog
     }

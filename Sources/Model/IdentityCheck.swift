@@ -109,7 +109,9 @@ extension IdentityCheck {
         }
         let own = Array(words[first..<first + point.encoding.registerCount])
         if match.holds(own, point.encoding) { return .holds }
-        guard case .value(let value) = point.encoding.decode(own.span) else { return differs(Self.hex(own)) }
+        guard point.summary == nil, case .value(let value) = point.encoding.decode(own.span) else {
+            return differs(Self.hex(own))
+        }
         return differs(value.words)
     }
 
@@ -124,7 +126,8 @@ extension IdentityCheck {
     /// What the right device says, in words.
     package var expected: String {
         switch self {
-        case .register(let point, let match, _): "\(point.span) \(match.words)"
+        case .register(let point, let match, _):
+            point.summary.map { "\($0) at \(point.span)" } ?? "\(point.span) \(match.words)"
         case .deviceID(let vendor, let product):
             "device id '" + [vendor, product].compactMap { $0?.words }.joined(separator: " ") + "'"
         }

@@ -37,14 +37,20 @@ package struct Device: Hashable, Sendable {
     /// Own labels first, then those of the gateway that it does not replace.
     package var labels: [Label]
     package var limits: DeviceLimits
+    /// How to recognise it, all of them; empty where the profile says nothing.
+    package var identity: [IdentityCheck]
     package var points: [Point]
+    /// Models whose points are found at run time; until then ``points`` has those of a device with each model once.
+    package var sunSpec: SunSpecSelection?
+    /// What was found, and ``points`` are of.
+    package var chain: SunSpecChain?
     /// What its profile declares.
     package var watchdog: DeviceWatchdog?
 
     package init(
         id: String, profile: String, revision: Int, connection: String, unit: UInt8, owner: String,
-        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), points: [Point],
-        watchdog: DeviceWatchdog? = nil
+        labels: [Label] = [], limits: DeviceLimits = DeviceLimits(), identity: [IdentityCheck] = [], points: [Point],
+        sunSpec: SunSpecSelection? = nil, watchdog: DeviceWatchdog? = nil
     ) {
         self.id = id
         self.profile = profile
@@ -54,8 +60,10 @@ package struct Device: Hashable, Sendable {
         self.owner = owner
         self.labels = labels
         self.limits = limits
+        self.identity = identity
         self.points = points
         self.watchdog = watchdog
+        self.sunSpec = sunSpec
     }
 
     /// The least time to wait for a reply, whatever the connection says or has learned; zero where the profile says nothing.

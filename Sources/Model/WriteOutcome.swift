@@ -11,6 +11,8 @@ package enum WriteOutcome: Hashable, Sendable {
     case refused(UInt8)
     /// No request that changes anything has left this machine, or every one that did was taken back. Says why in words.
     case notSent(String)
+    /// The device is not the one that its profile describes, and nothing has left this machine. Says in words who answers.
+    case wrongDevice(String)
     /// Something left, and whether it took effect is unknown: to be resolved by reading back, never by writing again. Says
     /// why in words.
     case indeterminate(String)

@@ -30,6 +30,8 @@ package struct DeviceDocument: Sendable {
             json.member("revision") { $0.integer(device.revision) }
             json.member("owner") { $0.string(device.owner) }
             json.member("labels") { $0.labels(device.labels) }
+            // The points are not known before the device has been asked.
+            if device.sunSpec != nil, device.chain == nil { json.member("discovering") { $0.bool(true) } }
             json.member("points") { $0.array { list in descriptors.forEach { list.raw($0.json) } } }
         }
         return OutboundMessage(

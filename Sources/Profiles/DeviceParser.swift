@@ -35,7 +35,8 @@ struct DeviceParser {
         let unit = fields["unit"].flatMap { self.unit($0, connection) }
         let owner = fields["owner"]?.text("who answers for it")
         guard let profile = fields["profile"].flatMap(self.profile) else { return nil }
-        let points = points(profile, fields)
+        let sunSpec = sunSpec(profile, fields)
+        let points = points(profile, fields) + (sunSpec.map { $0.points(of: $0.nominal) } ?? [])
         checkSize(points, profile.profile.limits, field, id)
         guard let connection, let unit, let owner else { return nil }
         let own = fields["labels"].map(labels) ?? []
@@ -43,8 +44,14 @@ struct DeviceParser {
         return Device(
             id: id, profile: profile.profile.id, revision: profile.profile.revision, connection: connection,
             unit: UInt8(unit),
-            owner: owner, labels: own + inherited, limits: profile.profile.limits, points: points,
-            watchdog: profile.profile.watchdog)
+            owner: owner, labels: own + inherited, limits: profile.profile.limits,
+            identity: profile.profile.identity, points: points, sunSpec: sunSpec, watchdog: profile.profile.watchdog)
+    }
+
+    /// What is to be found in the device, polled as the site wants it.
+    private func sunSpec(_ profile: ParsedProfile, _ fields: Fields) -> SunSpecSelection? {
+        guard let every = fields["every"]?.duration(in: PointLayers.periods) else { return profile.profile.sunSpec }
+        return profile.profile.sunSpec?.polled(every: every)
     }
 
     private func connectionName(_ field: Field) -> String? {

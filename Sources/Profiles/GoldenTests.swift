@@ -97,10 +97,15 @@ extension DeviceProfile {
     }
 
     private func failure(of expectation: GoldenExpectation, in test: GoldenTest) -> String? {
+        let points: [Point]
+        switch self.points(in: test) {
+        case .success(let found): points = found
+        case .failure(let failure): return failure.message
+        }
         guard let point = points.first(where: { $0.name == expectation.point }) else {
             return "\(expectation.point) is not a point of the profile"
         }
-        guard let decoded = decoded(point, in: test) else {
+        guard let decoded = decoded(point, of: points, in: test) else {
             return "\(point.name): the test has no registers at \(point.span)"
         }
         let (value, reasons) = point.judged(decoded)
@@ -108,7 +113,24 @@ extension DeviceProfile {
         return "\(point.name) is \(value.words(reasons)), expected \(expectation.value.words(expectation.reasons))"
     }
 
-    private func decoded(_ point: Point, in test: GoldenTest) -> Decoded? {
+    /// The points of the profile, with those of the models that the registers of the test hold.
+    private func points(in test: GoldenTest) -> Result<[Point], NoModels> {
+        guard let sunSpec else { return .success(points) }
+        var walk = SunSpecWalk()
+        while case .read(let span) = walk.step { walk.received(test.words(of: span).map { .words($0) } ?? .refused) }
+        guard case .found(let chain) = walk.step else {
+            if case .failed(let words) = walk.step { return .failure(NoModels(message: words)) }
+            return .success(points)
+        }
+        let assumed = Set(sunSpec.points(of: sunSpec.nominal).map(\.name))
+        return .success(points.filter { !assumed.contains($0.name) } + sunSpec.points(of: chain))
+    }
+
+    private struct NoModels: Error {
+        var message: String
+    }
+
+    private func decoded(_ point: Point, of points: [Point], in test: GoldenTest) -> Decoded? {
         guard let words = test.words(of: point.span) else { return nil }
         let decoded = point.encoding.decode(words.span)
         guard let reference = point.scaleReference, case .value(let value) = decoded else { return decoded }

@@ -11,8 +11,9 @@ package struct ProfileDocument {
 
     package var json: [UInt8] { value.bytes }
 
-    /// `{"profile","title","manufacturer","model","revision","source","serial","limits","identify","points":{name: …},
-    /// "tests"}`; `identify` in words, `tests` is their number.
+    /// `{"profile","title","manufacturer","model","revision","source","serial","limits","sunspec","identify",
+    /// "points":{name: …},"tests"}`; `identify` in words, `tests` is their number. `sunspec` has numbers of models, absent
+    /// where there are none; their points are those of a device that has each once.
     package var value: JSONValue {
         let serial = profile.factorySerial.map { serial in
             JSONValue.compact([
@@ -24,10 +25,15 @@ package struct ProfileDocument {
             ("profile", .string(profile.id)), ("title", .string(profile.title)),
             ("manufacturer", .string(profile.manufacturer)), ("model", .string(profile.model)),
             ("revision", .integer(profile.revision)), ("source", .string(profile.source)), ("serial", serial ?? .null),
-            ("limits", limits), ("identify", .array(profile.identity.map { .string($0.expected) })),
+            ("limits", limits), ("sunspec", models),
+            ("identify", .array(profile.identity.map { .string($0.expected) })),
             ("points", .object(profile.points.map { .init($0.name, point($0)) })),
             ("tests", .integer(profile.tests.count)),
         ])
+    }
+
+    private var models: JSONValue {
+        profile.sunSpec.map { .array($0.wanted.map { .integer($0) }) } ?? .null
     }
 
     private var limits: JSONValue {

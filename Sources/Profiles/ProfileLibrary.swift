@@ -7,9 +7,11 @@ package final class ProfileLibrary {
     private var loaded: [String: ParsedProfile?] = [:]
     /// Profiles under way, so that two that extend each other are found out.
     private var underWay: Set<String> = []
+    private let sunSpecModels: SunSpecModels
 
     package init(folders: [String]) {
         self.folders = folders
+        sunSpecModels = SunSpecModels(folders: folders)
     }
 
     /// Every profile id with its file, ascending; of two with one id the first folder's counts.
@@ -17,7 +19,7 @@ package final class ProfileLibrary {
         var found: [String: String] = [:]
         for folder in folders {
             let names = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
-            for name in names where name.hasSuffix(".yaml") {
+            for name in names where name.hasSuffix(".yaml") && !name.hasPrefix(SunSpecModels.folder + "/") {
                 let id = String(name.dropLast(5))
                 if found[id] == nil { found[id] = folder + "/" + name }
             }
@@ -36,11 +38,13 @@ package final class ProfileLibrary {
     }
 
     /// Loads one file that need not lie in a library; its id is taken from the file itself.
-    package static func load(file path: String) -> Loaded<DeviceProfile> {
+    ///
+    /// - Parameter shipped: folder of the library whose SunSpec models it may name.
+    package static func load(file path: String, shipped: String? = nil) -> Loaded<DeviceProfile> {
         let parts = path.split(separator: "/").suffix(2)
         let id = parts.joined(separator: "/").replacingOccurrences(of: ".yaml", with: "")
         let root = parts.count == 2 ? String(path.dropLast(parts.joined(separator: "/").count)) : "."
-        return ProfileLibrary(folders: [root.isEmpty ? "." : root]).load(id, at: path)
+        return ProfileLibrary(folders: [root.isEmpty ? "." : root] + [shipped].compactMap { $0 }).load(id, at: path)
     }
 
     private func load(_ id: String, at path: String) -> Loaded<DeviceProfile> {
@@ -68,7 +72,7 @@ package final class ProfileLibrary {
     }
 
     private func parser(_ problems: ProblemList) -> ProfileParser {
-        ProfileParser(problems: problems) { [unowned self] in self.parsed($0, problems) }
+        ProfileParser(problems: problems, sunSpecModels: sunSpecModels) { [unowned self] in self.parsed($0, problems) }
     }
 
     /// Ids near to one that does not exist.

@@ -9,6 +9,7 @@ struct ParsedProfile {
 /// Reads one profile file.
 struct ProfileParser {
     let problems: ProblemList
+    let sunSpecModels: SunSpecModels
     /// Finds the profile that another one extends.
     let base: (String) -> ParsedProfile?
 
@@ -34,7 +35,7 @@ struct ProfileParser {
         if let named = fields["profile"], let text = named.identifier(hyphens: true, levels: true), text != id {
             named.fail("profile must be '\(id)', the path of its file, not '\(text)'")
         }
-        fields["sunspec"]?.fail("sunspec is not in this version of Headgate; write the points out")
+        let sunSpec = sunSpec(fields)
         let inherited = fields["extends"].flatMap { field in
             field.identifier(hyphens: true, levels: true).flatMap { name in
                 base(name)
@@ -43,7 +44,8 @@ struct ProfileParser {
                     }()
             }
         }
-        let points = layers(fields, inherited?.points ?? [], root)
+        let models = sunSpec ?? inherited?.profile.sunSpec
+        let points = layers(fields, inherited?.points ?? [], root, hasModels: models != nil)
         let parsed = PointList(problems: problems).parse(points)
         let watchdog = fields["watchdog"].flatMap { WatchdogParser(points: parsed, profile: id).parse($0) }
         let profile = DeviceProfile(
@@ -52,13 +54,23 @@ struct ProfileParser {
             source: fields["source"]?.text() ?? "",
             factorySerial: fields["serial"].flatMap(serial) ?? inherited?.profile.factorySerial,
             limits: fields["limits"].map { limits($0) } ?? inherited?.profile.limits ?? DeviceLimits(),
-            identity: IdentityParser(problems: problems).parse(fields["identify"]), points: parsed,
+            identity: IdentityParser(problems: problems).parse(fields["identify"]),
+            points: parsed + (models.map { $0.points(of: $0.nominal) } ?? []), sunSpec: models,
             tests: GoldenTestParser(problems: problems, copies: copies(points)).parse(fields["tests"]),
             watchdog: watchdog ?? inherited?.profile.watchdog)
         return ParsedProfile(profile: profile, points: points)
     }
 
-    private func layers(_ fields: Fields, _ inherited: [PointLayers], _ root: Field) -> [PointLayers] {
+    /// Models of which the points are found at run time.
+    private func sunSpec(_ fields: Fields) -> SunSpecSelection? {
+        fields["sunspec"].flatMap {
+            sunSpecModels.selection($0, every: fields["defaults"]?.fields(Self.defaultKeys)?["every"], problems)
+        }
+    }
+
+    private func layers(
+        _ fields: Fields, _ inherited: [PointLayers], _ root: Field, hasModels: Bool
+    ) -> [PointLayers] {
         var list = LayerList(
             inherited: inherited, defaults: fields["defaults"]?.fields(Self.defaultKeys)?.byKey ?? [:],
             problems: problems)
@@ -67,7 +79,9 @@ struct ProfileParser {
             $0.isMapping ? [$0] : $0.list(allowed: "{count, stride, name, points}") ?? []
         }
         for block in blocks ?? [] { list.add(repeated: block) }
-        if list.points.isEmpty { root.fail("the profile has no points; write at least one below 'points:'") }
+        if list.points.isEmpty, !hasModels {
+            root.fail("the profile has no points; write at least one below 'points:'")
+        }
         return list.points
     }
 

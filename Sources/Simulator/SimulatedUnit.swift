@@ -40,8 +40,11 @@ package final class SimulatedUnit: Sendable {
     ///
     /// - Parameter isLenient: whether it answers over undeclared addresses even where the profile says that it does not.
     package convenience init(profile: DeviceProfile, seed: UInt64 = 1, isLenient: Bool = false) {
+        // A chain of the models that the profile wants, each once.
+        var whole = profile
+        whole.identity += profile.sunSpec.map { $0.identity(of: $0.nominal) } ?? []
         // They come last, so that they win where a point takes the same registers for something else.
-        let identity = profile.identityExamples
+        let identity = whole.identityExamples
         let points = profile.points + identity.map(\.point)
         self.init(points: points, seed: seed, toleratesGaps: isLenient || profile.limits.gap != 0)
         for (point, value) in identity { set(point.name, value) }

@@ -50,7 +50,9 @@ struct ProfileCommand: ParsableCommand {
                     let library = ProfileLibrary(folders: [target])
                     return library.files.map { ($0.id, library.load($0.id)) }
                 }
-                if target.hasSuffix(".yaml") { return [(target, ProfileLibrary.load(file: target))] }
+                if target.hasSuffix(".yaml") {
+                    return [(target, ProfileLibrary.load(file: target, shipped: ShippedFiles.profiles))]
+                }
                 return [(target, try library.library().load(target))]
             }
         }

@@ -66,7 +66,9 @@ extension ProfileCommand {
 
         func run() throws {
             let loaded =
-                profile.hasSuffix(".yaml") ? ProfileLibrary.load(file: profile) : try library.library().load(profile)
+                profile.hasSuffix(".yaml")
+                ? ProfileLibrary.load(file: profile, shipped: ShippedFiles.profiles)
+                : try library.library().load(profile)
             Console.complain(loaded.problems)
             guard loaded.isClean, let profile = loaded.value else { throw ExitCode(1) }
             guard !json else {

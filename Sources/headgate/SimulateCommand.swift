@@ -101,7 +101,8 @@ struct SimulateCommand: AsyncParsableCommand {
     static func profile(_ name: String) throws -> DeviceProfile {
         let loaded =
             name.hasSuffix(".yaml")
-            ? ProfileLibrary.load(file: name) : ProfileLibrary(folders: [ShippedFiles.profiles]).load(name)
+            ? ProfileLibrary.load(file: name, shipped: ShippedFiles.profiles)
+            : ProfileLibrary(folders: [ShippedFiles.profiles]).load(name)
         Console.complain(loaded.problems)
         guard loaded.isClean, let profile = loaded.value else { throw ExitCode(1) }
         return profile

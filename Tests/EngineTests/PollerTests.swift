@@ -15,7 +15,8 @@ struct PollerRig {
 
     /// - Parameter devices: points of each device; units count from 1, names are `d1`, `d2` and so on.
     init(
-        _ devices: [[Point]], limits: DeviceLimits = DeviceLimits(), learned: LearnedAddresses = LearnedAddresses()
+        _ devices: [[Point]], limits: DeviceLimits = DeviceLimits(), learned: LearnedAddresses = LearnedAddresses(),
+        identity: [IdentityCheck] = []
     ) {
         let bus = ScriptedBus(clock: clock)
         self.bus = bus
@@ -25,7 +26,7 @@ struct PollerRig {
         let polled = devices.enumerated().map { index, points in
             let device = Device(
                 id: "d\(index + 1)", profile: "test/device", revision: 1, connection: "bus", unit: UInt8(index + 1),
-                owner: "us", limits: limits, points: points)
+                owner: "us", limits: limits, identity: identity, points: points)
             bus.answer(UInt8(index + 1), with: 7)
             return PolledDevice(
                 device: device, layout: LayoutID(index + 1), cost: .tcp, learned: learned, at: now)

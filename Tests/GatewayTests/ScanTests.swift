@@ -54,6 +54,16 @@ import Testing
         #expect(report.units.map(\.profiles) == [["abb/b23"], ["siemens/mag6000"], ["socomec/countis-e34"]])
     }
 
+    @Test func aDeviceWithSunSpecModelsIsRecognisedByThem() async throws {
+        let field = try TCPSimulator(port: 0, units: try Self.units([5: "sunspec/any", 6: "abb/b23"]))
+        defer { field.stop() }
+        let connection = Connection(
+            name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)), timeout: .milliseconds(200))
+        let report = try await Self.scan(connection, units: [5, 6])
+        #expect(report.units.first?.profiles.contains("sunspec/any") == true, "\(report.units)")
+        #expect(report.units.last?.profiles == ["abb/b23"])
+    }
+
     @Test func aPortThatIsNotThereIsTold() async throws {
         let connection = Connection(name: "l", channel: .serial(SerialLine(path: "/dev/none", baud: 9600)))
         let report = try await Self.scan(connection, units: [1])

@@ -68,6 +68,58 @@ import Testing
             Self.make(.tcp(Endpoint(host: "127.0.0.1", port: server.port))), to: server)
     }
 
+    /// A write for a session that is over, over a channel that is open, over one that has to be opened, and in time.
+    static func writeInSessions(_ bus: any Bus, to server: LibmodbusServer) async throws {
+        let span = RegisterSpan(table: .holding, start: 0, registerCount: 1)
+        _ = try await bus.read(span, unit: 1, timeout: StreamBusTests.timeout)
+        let session = await bus.session
+        func write(_ session: UInt64) async -> Bool {
+            do throws(WriteFailure) {
+                try await bus.write(.register(7, 1), unit: 1, timeout: StreamBusTests.timeout, session: session)
+                return true
+            } catch {
+                #expect(error == .openedAnew)
+                return false
+            }
+        }
+        #expect(await !write(session + 1))
+        await bus.close()
+        #expect(await !write(session))
+        let now = await bus.session
+        #expect(now == session + 1 && server.writes.isEmpty)
+        #expect(await write(now))
+        #expect(server.writes.count == 1)
+        await bus.close()
+    }
+
+    @Test func nothingIsSentOnAConnectionThatTheWriterDoesNotMean() async throws {
+        let server = try LibmodbusServer()
+        defer { server.stop() }
+        try await Self.writeInSessions(
+            Self.make(.tcp(Endpoint(host: "127.0.0.1", port: server.port))), to: server)
+        let line = try Self.line()
+        let device = try LibmodbusServer(path: line.device)
+        defer { device.stop() }
+        try await Self.writeInSessions(
+            Self.make(
+                .serial(
+                    SerialLine(
+                        path: line.gateway, baud: 115_200,
+                        format: SerialFormat(dataBits: 8, parity: .none, stopBits: 1)))), to: device)
+        line.socat.stop()
+    }
+
+    @Test func aDeviceThatRefusesToSayWhoItIsIsToldFromOneThatIsSilent() async throws {
+        let server = try LibmodbusServer()
+        defer { server.stop() }
+        let bus = Self.make(.tcp(Endpoint(host: "127.0.0.1", port: server.port)))
+        // libmodbus takes half a second for a function code that it does not know.
+        await #expect(throws: BusError.refused(1)) {
+            try await bus.identification(of: 1, timeout: .seconds(3))
+        }
+        await bus.close()
+    }
+
     /// Two pseudo-terminals that socat connects; the paths of both ends.
     static func line() throws -> (socat: Socat, device: String, gateway: String) {
         let folder = NSTemporaryDirectory() + "/hg-\(UUID().uuidString.prefix(8))"

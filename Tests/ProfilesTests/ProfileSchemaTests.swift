@@ -29,7 +29,9 @@ import Testing
 
     @Test func everyShippedProfileFollowsTheSchema() throws {
         let folder = Self.root + "/Devices"
-        let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }
+        // Definitions of models are no profiles.
+        let files = try FileManager.default.subpathsOfDirectory(atPath: folder)
+            .filter { $0.hasSuffix(".yaml") && !$0.hasPrefix("sunspec/models/") }
         #expect(files.count > 40)
         #expect(try Self.complaints(files.map { folder + "/" + $0 }) == "")
     }

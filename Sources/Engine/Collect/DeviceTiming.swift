@@ -38,9 +38,9 @@ struct DeviceTiming: Sendable {
         jobs[job].timeout
     }
 
-    /// See ``ReplyTimes/usual``.
+    /// See ``ReplyTimes/usual``. A device whose points are not known yet has no jobs, and shows nothing.
     func usualTimeout(ofJob job: Int) -> Duration? {
-        jobs[job].usual
+        jobs.indices.contains(job) ? jobs[job].usual : nil
     }
 
     mutating func answered(job: Int, after duration: Duration) {

@@ -69,7 +69,7 @@ extension PolledDevice {
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
-            let (value, reasons) = device.points[point].judged(samples.decoded[index])
+            let (value, reasons) = judged(samples.decoded[index], of: point)
             verdict.add(reasons)
             guard points[point].isWorthPublishing(value, reasons, of: device.points[point], at: now) else { continue }
             if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
@@ -97,7 +97,9 @@ struct PollVerdict: Hashable, Sendable {
     }
 
     var state: DeviceState {
-        badCount == 0 ? .online : badCount < valueCount ? .degraded : .offline
+        // Values of the wrong device are not what was asked for.
+        if worst.contains(.configSuspect) { return .degraded }
+        return badCount == 0 ? .online : badCount < valueCount ? .degraded : .offline
     }
 }
 

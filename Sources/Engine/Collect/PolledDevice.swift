@@ -13,6 +13,8 @@ package struct PolledDevice: Sendable {
     private var quantities: QuantityLimits
     private var silences = Silences()
     var points: [PolledPoint]
+    /// What is to be said about every value: that another device may be answering.
+    var suspicion: QualityReasons = []
 
     /// How long a refused address is left alone before it is asked for again.
     static let parkingTime = Duration.seconds(600)
@@ -40,6 +42,13 @@ package struct PolledDevice: Sendable {
                 scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
                 number: numbers[point.name] ?? 0)
         }
+    }
+
+    /// The value of a point and what is to be said about it.
+    func judged(_ decoded: Decoded, of point: Int) -> (PointValue, QualityReasons) {
+        var (value, reasons) = device.points[point].judged(decoded)
+        if case .value = decoded { reasons.formUnion(suspicion) }
+        return (value, reasons)
     }
 
     /// The next `n` of each point by name.

@@ -82,6 +82,7 @@ extension Poller {
     private func perform(_ plan: SetpointPlan, _ value: PointValue, of index: Int) async -> WriteOutcome {
         let before = await find(plan, of: index)
         if case .failure(let error) = before.result {
+            if case .identity(.wrongDevice(let words)) = error { return .wrongDevice(words) }
             return .notSent("\(plan.point.name) cannot be read before it is written: \(error.reason)")
         }
         let request: RegisterWrite
@@ -153,11 +154,25 @@ extension Poller {
 
     // MARK: - Requests
 
+    /// Why there is nothing that the read-back shows.
+    private enum Unreadable: Error {
+        case bus(BusError)
+        /// Something was read, of a device that may not be the one.
+        case identity(Identification.Obstacle)
+
+        var reason: String {
+            switch self {
+            case .bus(let error): error.reason
+            case .identity(let obstacle): obstacle.words
+            }
+        }
+    }
+
     /// What the read-back shows.
     private struct Found {
         var scale: PointValue?
         /// Nil where the device answered, but with no value.
-        var result: Result<PointValue?, BusError>
+        var result: Result<PointValue?, Unreadable>
         var reason = QualityReason.waiting
 
         var value: PointValue? {
@@ -180,12 +195,15 @@ extension Poller {
             switch await readInTransaction(holder.span, of: index) {
             case .success(let words):
                 if case .value(let held) = holder.encoding.decode(words.span) { scale = held }
-            case .failure(let error): return Found(result: .failure(error))
+            case .failure(let error): return Found(result: .failure(.bus(error)))
             }
         }
         switch await readInTransaction(plan.readback.span, of: index) {
-        case .failure(let error): return Found(scale: scale, result: .failure(error))
+        case .failure(let error): return Found(scale: scale, result: .failure(.bus(error)))
         case .success(let words):
+            if let obstacle = await identityObstacle(of: index) {
+                return Found(scale: scale, result: .failure(.identity(obstacle)))
+            }
             switch plan.value(ofReadback: words, scale: scale) {
             case .value(let value): return Found(scale: scale, result: .success(value))
             case .bad(let reason): return Found(scale: scale, result: .success(nil), reason: reason)
@@ -216,7 +234,10 @@ extension Poller {
         guard !isPaused else { return .notSent(Self.pauseReason) }
         defer { board.update(device.id) { $0.writes += 1 } }
         do throws(WriteFailure) {
-            try await bus.write(write, unit: device.unit, timeout: timeout(ofUnit: device.unit))
+            // What answers on a connection that was opened anew in between has not been asked who it is.
+            let session = identities[index].checks.isEmpty ? nil : identities[index].settledSession ?? 0
+            try await bus.write(
+                write, unit: device.unit, timeout: timeout(ofUnit: device.unit), session: session)
         } catch {
             await rest(device.limits.pause)
             return error

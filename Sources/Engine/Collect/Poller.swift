@@ -12,6 +12,10 @@ package actor Poller {
     private let tap: ReadingTap
     var devices: [PolledDevice]
     var health: [UnitHealth]
+    var identities: [Identification]
+    var discoveries: [Discovery]
+    /// Where models that were found are told.
+    let found: AsyncStream<DiscoveredChain>.Continuation
     /// Why each device was last given up on: what its points say while it is left alone.
     var downReasons: [QualityReason]
     var schedule: PollSchedule
@@ -36,11 +40,13 @@ package actor Poller {
     }
 
     /// - Parameters:
+    ///   - found: is told which SunSpec models devices were found to hold, where they are not polled for them already.
     ///   - phase: 0..<1, where in its period the first device begins; different for each connection.
     ///   - chance: 0..<1, what keeps probes of many units from marching in step.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
-        board: StatusBoard, tap: ReadingTap = ReadingTap(), phase: Double,
+        board: StatusBoard, tap: ReadingTap = ReadingTap(),
+        found: AsyncStream<DiscoveredChain>.Continuation = AsyncStream.makeStream().continuation, phase: Double,
         chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.connection = connection
@@ -52,6 +58,9 @@ package actor Poller {
         self.tap = tap
         self.chance = chance
         health = devices.map { _ in UnitHealth() }
+        self.found = found
+        discoveries = devices.map { Discovery(of: $0.device) }
+        identities = devices.map { Identification(checks: $0.device.identity) }
         downReasons = devices.map { _ in .timeout }
         missed = devices.map { _ in LossTally(.notPolled, longestSilence: .seconds(60)) }
         unanswered = devices.map { _ in LossTally(.deviceDown, longestSilence: .seconds(600)) }
@@ -81,6 +90,7 @@ package actor Poller {
                 for _ in 0..<connection.inFlight {
                     workers.addTask { await self.work() }
                 }
+                workers.addTask { await self.discover() }
             }
             substitute.end()
         }
@@ -130,6 +140,7 @@ package actor Poller {
         let isSilent = !answers.isEmpty && answers.allSatisfy(\.isSilence)
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
         await tellLosses(of: index, isMissing: due.missed > 0 || isPaused, isSilent: isSilent)
+        await recognise(index, isSilent: isSilent, period: due.period)
         let samples = devices[index].decode(answers)
         let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
         report(verdict, of: index)
@@ -147,7 +158,7 @@ package actor Poller {
         for (place, number) in samples.points.enumerated()
         where wanted.points.contains(polled.device.points[number].name) {
             let point = polled.device.points[number]
-            let (value, reasons) = point.judged(samples.decoded[place])
+            let (value, reasons) = polled.judged(samples.decoded[place], of: number)
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -302,7 +313,10 @@ package actor Poller {
 
     @discardableResult
     func note(_ change: UnitHealth.Change, of index: Int) -> UnitHealth.Change {
-        if change == .wentDown { board.update(devices[index].device.id) { $0.trouble = downReasons[index].code } }
+        if change == .wentDown {
+            identities[index].fellSilent()
+            board.update(devices[index].device.id) { $0.trouble = downReasons[index].code }
+        }
         return change
     }
 
@@ -373,12 +387,12 @@ package actor Poller {
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
+        if !answers.allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
         let samples = devices[index].decode(answers)
         let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
-        return rows.map { point, decoded in
-            let point = devices[index].device.points[point]
-            let (value, reasons) = point.judged(decoded)
-            return (point, value, reasons)
+        return rows.map { number, decoded in
+            let (value, reasons) = devices[index].judged(decoded, of: number)
+            return (devices[index].device.points[number], value, reasons)
         }
     }
 }

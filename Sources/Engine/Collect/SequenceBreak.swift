@@ -76,19 +76,3 @@ struct SequenceBreak: Hashable {
         return .indeterminate("\(words)\(place); \(now)")
     }
 }
-
-extension PointValue {
-    /// For messages.
-    var words: String {
-        switch self {
-        case .null: "no value"
-        case .bool(let value): "\(value)"
-        case .int(let value): "\(value)"
-        case .uint(let value): "\(value)"
-        case .float(let value): "\(value)"
-        case .double(let value): "\(value)"
-        case .decimal(let value): value.description
-        case .string(let value): "'\(value)'"
-        }
-    }
-}

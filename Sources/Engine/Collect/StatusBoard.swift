@@ -7,7 +7,7 @@ package enum DeviceState: String, Sendable {
     case waiting
     /// The last poll gave good or uncertain values for every point.
     case online
-    /// It answers, but not for every point.
+    /// It answers, but not for every point, or it is another device than it should be.
     case degraded
     /// It does not answer, or there is no connection.
     case offline
@@ -31,6 +31,10 @@ package struct DeviceStatus: Hashable, Sendable {
     package var trouble: String?
     /// What was found out about its addresses.
     package var learned = LearnedAddresses()
+    /// Whether it is the device that its profile describes.
+    package var identity = Identification.State.exempt
+    /// Which SunSpec models it holds.
+    package var discovery = Discovery.State.none
     /// The last 64 polls, the newest in the least significant bit: 1 is a poll that gave no usable value.
     private var recent: UInt64 = 0
 

@@ -120,7 +120,7 @@ extension CommandDesk {
         case .verified(let readback): succeeded(point, readback)
         case .differs, .clamped: failedAttempt(point, "the device shows another value")
         case .refused(let code): failedAttempt(point, "exception \(code)")
-        case .notSent(let reason): failedAttempt(point, reason)
+        case .notSent(let reason), .wrongDevice(let reason): failedAttempt(point, reason)
         case .indeterminate(let reason):
             points[point]?.restoration?.isUnknown = true
             failedAttempt(point, reason)

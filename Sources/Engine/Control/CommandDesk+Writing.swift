@@ -102,6 +102,7 @@ extension CommandDesk {
             demote(command, "the device refused a write")
             fail(id, .deviceRejected, "exception \(code)")
         case .notSent(let reason): fail(id, .deviceUnhealthy, reason)
+        case .wrongDevice(let reason): fail(id, .wrongDevice, reason)
         case .indeterminate(let reason):
             demote(command, "a write was not verified")
             let until = lease(of: command)

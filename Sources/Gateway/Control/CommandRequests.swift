@@ -22,9 +22,12 @@ struct CommandRequests {
         guard let verb = words.first, Self.verbs.contains(verb) else { return nil }
         let isOpen = await assembly.takesCommands
         guard let center = await assembly.commandCenter, isOpen || verb == "commands" else {
+            let isExpected = await assembly.site.map(CommandCenter.isNeeded) ?? true
             return Self.problem(
-                DeskRefusal(
-                    code: .notWritable, message: "the site file has no commands section: nothing can be written"))
+                isExpected
+                    ? DeskRefusal(code: .notReady, message: "the command desk is being set up; ask again in a moment")
+                    : DeskRefusal(
+                        code: .notWritable, message: "the site file has no commands section: nothing can be written"))
         }
         switch (verb, words.count) {
         case ("commands", 1): return await list(center)

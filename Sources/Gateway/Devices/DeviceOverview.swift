@@ -32,14 +32,17 @@ package struct DeviceOverview: Sendable {
             "DEVICE", "STATE", "SINCE", "LAST GOOD", "FAILED", "LAST 64", "MISSED", "PROFILE", "CONNECTION",
         ])
         for device in devices { table.add(row(device)) }
-        let troubles = devices.compactMap(trouble) + devices.compactMap(refusal)
+        let troubles =
+            devices.compactMap(stranger) + devices.compactMap(models) + devices.compactMap(trouble)
+            + devices.compactMap(refusal)
         return (table.lines + (troubles.isEmpty ? [] : [""] + troubles)).joined(separator: "\n")
     }
 
     private func row(_ device: JSONValue) -> [String] {
         let age = device["last_good_age_s"]?.double.map { Self.age(seconds: $0) } ?? "never"
         return [
-            device.text("id"), device.text("state"), device.text("since"), age,
+            device.text("id"), device.text("identity") == "wrong" ? "wrong device" : device.text("state"),
+            device.text("since"), age,
             Self.share(device.number("failed_polls"), of: device.number("polls")),
             Self.share(device.number("recently_failed"), of: device.number("recent_polls")),
             "\(device.number("missed_polls"))", "\(device.text("profile"))@\(device.number("revision"))",
@@ -50,6 +53,32 @@ package struct DeviceOverview: Sendable {
     private func trouble(_ device: JSONValue) -> String? {
         guard let words = device["trouble_text"]?.text else { return nil }
         return TextTable.safe("\(device.text("id")): \(words) (\(device.text("trouble")))")
+    }
+
+    private func stranger(_ device: JSONValue) -> String? {
+        switch device["identity"]?.text {
+        case "wrong":
+            TextTable.safe(
+                "\(device.text("id")): another device answers: \(device.text("identity_expected")) expected, "
+                    + "\(device.text("identity_found")) found; nothing is written to it")
+        case "unverified":
+            TextTable.safe(
+                "\(device.text("id")): cannot be identified: \(device.text("identity_text")); nothing is written to it")
+        default: nil
+        }
+    }
+
+    private func models(_ device: JSONValue) -> String? {
+        let words = device["discovery_text"]?.text ?? ""
+        switch device["discovery"]?.text {
+        case "failed": return TextTable.safe("\(device.text("id")): its models are not known: \(words)")
+        case "pending": return TextTable.safe("\(device.text("id")): has not been asked yet which models it holds")
+        case "found":
+            let missing = (device["missing_models"]?.elements ?? []).compactMap(\.integer).map { "\($0)" }
+            let less = missing.isEmpty ? "" : "; the profile also wants \(missing.joined(separator: ", "))"
+            return TextTable.safe("\(device.text("id")): \(words)\(less)")
+        default: return nil
+        }
     }
 
     private func refusal(_ device: JSONValue) -> String? {

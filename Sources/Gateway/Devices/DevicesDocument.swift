@@ -10,8 +10,11 @@ struct DevicesDocument {
     /// `{"time","polling":{"lateness_ms"},"devices":[{"id","profile","revision","connection","endpoint","unit","owner",
     /// "state","since","last_good","last_good_age_s","polls","failed_polls","missed_polls","late_polls","recent_polls",
     /// "recently_failed","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
-    /// "refused":[{"table","address","count","points"}],"limits":{"registers","bits","gap"}}]}`; `limits` are those that the
-    /// device was found to have beyond what its profile says, absent where there are none.
+    /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}],
+    /// "limits":{"registers","bits","gap"}}]}`; `limits` are those that the device was found to have beyond what its profile
+    /// says, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
+    /// profile has no `identify`. Where the models of a device are found at run time also "discovery" (`pending`, `failed` or
+    /// `found`),"discovery_text","sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
     var value: JSONValue {
         var lateness = DurationDigest()
         for device in site.devices { lateness.merge(board[device.id]?.timing.lateness ?? DurationDigest()) }
@@ -31,10 +34,11 @@ struct DevicesDocument {
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + timing(status.timing) + [
-                ("refused", .array(status.learned.refused.map { refused($0, device) })),
-                ("limits", limits(status.learned, device)),
-            ])
+            identity + health(status) + timing(status.timing) + recognition(status.identity)
+                + models(status.discovery) + [
+                    ("refused", .array(status.learned.refused.map { refused($0, device) })),
+                    ("limits", limits(status.learned, device)),
+                ])
     }
 
     private func limits(_ learned: LearnedAddresses, _ device: Device) -> JSONValue {
@@ -78,6 +82,34 @@ struct DevicesDocument {
 
     private static func milliseconds(_ duration: Duration) -> JSONValue {
         .double(Double(duration.microseconds) / 1000)
+    }
+
+    private func models(_ state: Discovery.State) -> [(String, JSONValue)] {
+        switch state {
+        case .none: return []
+        case .pending: return [("discovery", .string("pending"))]
+        case .failed(let reason): return [("discovery", .string("failed")), ("discovery_text", .string(reason))]
+        case .found(let chain, let missing):
+            return [
+                ("discovery", .string("found")),
+                ("discovery_text", .string("models \(chain.words)")), ("sunspec", .compact(chain.members)),
+                ("missing_models", .array(missing.map { .integer($0) })),
+            ]
+        }
+    }
+
+    private func recognition(_ state: Identification.State) -> [(String, JSONValue)] {
+        switch state {
+        case .exempt: []
+        case .pending: [("identity", .string("pending"))]
+        case .confirmed: [("identity", .string("confirmed"))]
+        case .wrong(let expected, let found):
+            [
+                ("identity", .string("wrong")), ("identity_expected", .string(expected)),
+                ("identity_found", .string(found)),
+            ]
+        case .unverified(let reason): [("identity", .string("unverified")), ("identity_text", .string(reason))]
+        }
     }
 
     private func refused(_ span: RegisterSpan, _ device: Device) -> JSONValue {

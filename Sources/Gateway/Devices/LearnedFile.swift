@@ -17,7 +17,7 @@ package struct DeviceIdentity: Hashable, Sendable {
         unit = device.unit
     }
 
-    fileprivate init?(_ document: JSONValue) {
+    init?(_ document: JSONValue) {
         guard let profile = document["profile"]?.text, let endpoint = document["endpoint"]?.text,
             let revision = document["revision"]?.integer.flatMap({ Int(exactly: $0) }),
             let unit = document["unit"]?.integer.flatMap({ UInt8(exactly: $0) })
@@ -25,7 +25,15 @@ package struct DeviceIdentity: Hashable, Sendable {
         (self.profile, self.revision, self.endpoint, self.unit) = (profile, revision, endpoint, unit)
     }
 
-    fileprivate func isSamePlace(as other: DeviceIdentity) -> Bool {
+    /// `profile`, `revision`, `endpoint` and `unit`.
+    var members: [(String, JSONValue)] {
+        [
+            ("profile", .string(profile)), ("revision", .integer(revision)), ("endpoint", .string(endpoint)),
+            ("unit", .integer(unit)),
+        ]
+    }
+
+    func isSamePlace(as other: DeviceIdentity) -> Bool {
         endpoint == other.endpoint && unit == other.unit
     }
 }
@@ -87,14 +95,13 @@ package struct LearnedFile: Sendable {
     private static func document(_ known: [DeviceIdentity: LearnedAddresses]) -> JSONValue {
         let ordered = known.sorted { ($0.key.endpoint, $0.key.unit) < ($1.key.endpoint, $1.key.unit) }
         let devices = ordered.map { identity, learned in
-            JSONValue.compact([
-                ("profile", .string(identity.profile)), ("revision", .integer(identity.revision)),
-                ("endpoint", .string(identity.endpoint)), ("unit", .integer(identity.unit)),
-                ("refused", .array(learned.refused.map(\.document))),
-                ("cuts", .array(learned.orderedCuts.map(\.document))),
-                ("registers", learned.registerLimit.map { .integer($0) } ?? .null),
-                ("bits", learned.bitLimit.map { .integer($0) } ?? .null),
-            ])
+            JSONValue.compact(
+                identity.members + [
+                    ("refused", .array(learned.refused.map(\.document))),
+                    ("cuts", .array(learned.orderedCuts.map(\.document))),
+                    ("registers", learned.registerLimit.map { .integer($0) } ?? .null),
+                    ("bits", learned.bitLimit.map { .integer($0) } ?? .null),
+                ])
         }
         return .compact([("schema", .string(schema)), ("devices", .array(devices))])
     }

@@ -2,7 +2,8 @@ import Engine
 import ModbusBus
 import Model
 
-/// Finds the profiles that a unit fits by their `identify` checks. Each register is asked for once.
+/// Finds the profiles that a unit fits by their `identify` checks, and by the SunSpec models that it holds. Each register is
+/// asked for once.
 struct ProfileMatching {
     let profiles: [DeviceProfile]
 
@@ -11,19 +12,33 @@ struct ProfileMatching {
         _ description: DeviceDescription, read: (RegisterSpan) async -> [UInt16]?
     ) async -> [String] {
         var known: [RegisterSpan: [UInt16]?] = [:]
+        func words(_ span: RegisterSpan) async -> [UInt16]? {
+            if known[span] == nil { known[span] = .some(await read(span)) }
+            return known[span] ?? nil
+        }
         var ids: [String] = []
-        for profile in profiles where !profile.identity.isEmpty {
+        for profile in profiles where !profile.identity.isEmpty || profile.sunSpec != nil {
             var fits = true
             for check in profile.identity where fits {
-                guard let span = check.span else {
+                if let span = check.span {
+                    fits = await words(span).map { check.verdict(words: $0) == .holds } ?? false
+                } else {
                     fits = check.verdict(objects: description.objects) == .holds
-                    continue
                 }
-                if known[span] == nil { known[span] = .some(await read(span)) }
-                fits = (known[span] ?? nil).map { check.verdict(words: $0) == .holds } ?? false
             }
+            if fits, let sunSpec = profile.sunSpec { fits = await holds(sunSpec, words) }
             if fits { ids.append(profile.id) }
         }
         return ids
+    }
+
+    /// Whether the unit holds models that the profile wants, besides the one that says what it is, which all have.
+    private func holds(
+        _ selection: SunSpecSelection, _ words: (RegisterSpan) async -> [UInt16]?
+    ) async -> Bool {
+        var walk = SunSpecWalk()
+        while case .read(let span) = walk.step { walk.received(await words(span).map { .words($0) } ?? .refused) }
+        guard case .found(let chain) = walk.step else { return false }
+        return chain.entries.contains { $0.id != 1 && selection.wanted.contains($0.id) }
     }
 }

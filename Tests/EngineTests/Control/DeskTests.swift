@@ -66,7 +66,7 @@ import Testing
                 let result = outcome?(write) ?? .verified(write.value)
                 switch result {
                 case .verified(let readback), .differs(let readback), .clamped(let readback): value[name] = readback
-                case .refused, .notSent, .indeterminate: break
+                case .refused, .notSent, .wrongDevice, .indeterminate: break
                 }
                 try handle(.wrote(write.tag, result))
                 if outcome != nil { return }
@@ -189,6 +189,7 @@ import Testing
         arguments: [
             (WriteOutcome.refused(3), [CommandState.failed], RefusalCode.deviceRejected),
             (.notSent("link down"), [.failed], .deviceUnhealthy),
+            (.wrongDevice("7 expected, 8 found"), [.failed], .wrongDevice),
             (.clamped(.double(7.2)), [.written, .failed, .reverting], .verifyMismatch),
             (.differs(.double(6)), [.written, .failed, .reverting], .verifyMismatch),
             (.indeterminate("time-out"), [.indeterminate], nil),
@@ -199,7 +200,11 @@ import Testing
         try plant.answer { _ in outcome }
         #expect(plant.states(1).dropFirst(3) == states[...])
         #expect(plant.events(1).compactMap(\.code).last == code)
-        let isTrusted = if case .notSent = outcome { true } else { false }
+        let isTrusted =
+            switch outcome {
+            case .notSent, .wrongDevice: true
+            case .verified, .differs, .clamped, .refused, .indeterminate: false
+            }
         #expect(plant.desk.lane(issuer: "opt", point: "chiller1/a") == (isTrusted ? .autonomous : .supervised))
     }
 

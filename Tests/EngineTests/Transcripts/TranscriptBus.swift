@@ -74,12 +74,21 @@ final class TranscriptBus: Bus {
         return BusReply(words: try answer.result.get(), duration: answer.after)
     }
 
-    func write(_ write: RegisterWrite, unit: UInt8, timeout: Duration) async throws(WriteFailure) {
+    func write(
+        _ write: RegisterWrite, unit: UInt8, timeout: Duration, session: UInt64?
+    ) async throws(WriteFailure) {
         let sent = clock.uptime
         note(unit, "→ unit \(unit)  write \(write)  waits \(timeout.milliseconds) ms")
         try? await clock.sleep(until: sent + (line?.duration(byteCount: 16) ?? .zero) + .milliseconds(10))
         note(unit, "← unit \(unit)  acknowledged")
     }
+
+    /// The devices of a transcript are never asked who they are.
+    func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
+        throw .refused(0x01)
+    }
+
+    var session: UInt64 { 1 }
 
     func close() async {}
 
