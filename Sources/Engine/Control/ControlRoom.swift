@@ -191,7 +191,8 @@ package actor ControlRoom {
     private func run(_ effects: [DeskEffect], _ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
         do {
             if let (records, leaves) = Self.commit(of: effects) { _ = try await ledger.commit(records, leaves: leaves) }
-            if !effects.isEmpty { committed = desk?.keepsake }
+            // Also where nothing is to be recorded: an attempt that failed is not under way any more.
+            committed = desk?.keepsake
         } catch {
             return await suspend(error, batch, &group)
         }
