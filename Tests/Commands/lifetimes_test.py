@@ -79,6 +79,19 @@ class Lifetimes(Judged):
         plant.stop()
         self.judge(plant)
 
+    def test_a_device_that_moves_goes_back_first_and_can_be_commanded_at_its_new_place(self):
+        plant = self.plant({"a": policy("d1/sp00"), "b": policy("d0/sp01")}, devices=2)
+        self.take(plant, "d1/sp00")
+        plant.settings["devices"]["d1"]["unit"] = 2
+        plant.reload()
+        self.assertEqual(plant.writes("d1/sp00"), [(310, "done"), (200, "done")])
+        since = time.time()
+        plant.ear.wait("readings", lambda: any(
+            d["device"] == "d1" and at > since + 0.5 for _, d, at in plant.ear.documents["reading/1"]))
+        self.take(plant, "d1/sp00", 32)
+        plant.stop()
+        self.judge(plant)
+
     def test_hangups_and_a_stop_at_once_leave_nothing_behind(self):
         plant = self.plant()
         for turn, pause in enumerate((0, 0, 0.002, 0.01, 0.05, 0.2)):
