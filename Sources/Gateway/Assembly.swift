@@ -95,6 +95,9 @@ actor Assembly {
         }
         try await withdraw(for: site)
         guard !isStopping else { return }
+        if let running = commands, !change.connectionsToStop.isEmpty || !isUnchanged(running, site, keys) {
+            await running.center.rest()
+        }
         keepReadings(for: site)
         defer { passReadings() }
         for name in change.connectionsToStop { await stopConnection(name) }

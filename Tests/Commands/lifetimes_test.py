@@ -92,6 +92,24 @@ class Lifetimes(Judged):
         plant.stop()
         self.judge(plant)
 
+    def test_a_write_that_is_out_when_the_site_file_changes_comes_to_its_end(self):
+        plant = self.plant()
+        plant.field.tell(0, "delay", 250)
+        for value, change in ((31, "skew"), (32, "every")):
+            command = plant.send(set_command("d0/sp00", value))
+            plant.expect(command, "executing")
+            if change == "skew":
+                plant.settings["commands"]["skew"] = "40s"
+            else:
+                plant.settings["devices"]["d0"]["every"] = "300ms"
+            plant.reload()
+            plant.expect(command, "verified")
+            self.assertNotIn("indeterminate", plant.states(command))
+            self.write_of(plant, "d0/sp00", value)
+        plant.field.tell(0, "normal")
+        plant.stop()
+        self.judge(plant)
+
     def test_hangups_and_a_stop_at_once_leave_nothing_behind(self):
         plant = self.plant()
         for turn, pause in enumerate((0, 0, 0.002, 0.01, 0.05, 0.2)):

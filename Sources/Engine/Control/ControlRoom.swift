@@ -124,6 +124,14 @@ package actor ControlRoom {
         return false
     }
 
+    /// Waits until no write and no read-back is out, at most for `limit`: what is cut off must be found out again.
+    package func rest(within limit: Duration) async {
+        let end = clock.uptime + limit
+        while clock.uptime < end, !(desk?.isIdle ?? true) {
+            do { try await clock.sleep(until: clock.uptime + .milliseconds(20)) } catch { return }
+        }
+    }
+
     // MARK: - Running
 
     /// Runs until the task is cancelled.
