@@ -110,6 +110,9 @@ actor Assembly {
         }
         try await withdraw(for: site)
         guard !isStopping else { return }
+        if let running = commands, !change.connectionsToStop.isEmpty || !isUnchanged(running, site, keys) {
+            await running.center.rest()
+        }
         keepReadings(for: site)
         defer { passReadings() }
         for name in change.connectionsToStop { await stopConnection(name) }
@@ -297,8 +300,10 @@ actor Assembly {
             ])
     }
 
+    /// Whether the desk may go on. One whose points are somewhere else now has taken them back, and what it read is of no use.
     private func isUnchanged(_ running: RunningCommands, _ site: Site, _ keys: [String: IssuerKey]) -> Bool {
         running.center.site == ControlSite(site) && running.keys == keys && running.publishers == site.publishers
+            && PointPlace.all(of: running.site) == PointPlace.all(of: site)
     }
 
     /// While something changes readings are kept for the desk that comes: a point that is read once a minute must not be

@@ -16,6 +16,14 @@ package enum WriteOutcome: Hashable, Sendable {
     /// Something left, and whether it took effect is unknown: to be resolved by reading back, never by writing again. Says
     /// why in words.
     case indeterminate(String)
+
+    /// What the device was seen to hold, nil where nobody looked.
+    package var readback: PointValue? {
+        switch self {
+        case .verified(let value), .differs(let value), .clamped(let value): value
+        case .refused, .notSent, .indeterminate: nil
+        }
+    }
 }
 
 /// What a read-back found.

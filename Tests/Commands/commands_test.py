@@ -242,9 +242,10 @@ class Site(Judged):
         self.expect(self.send(set_command("d0/sp06", 33)), "verified")
 
     def test_interlocks_true_false_and_unknown(self):
-        self.expect(self.send(set_command("d0/sp07", 34)), "verified")
+        command = self.send(set_command("d0/sp07", 34))
+        self.expect(command, "verified")
         self.plant.field.tell(3, "set", 0, 210)  # the condition no longer holds
-        self.plant.restored("d0/sp07")
+        self.expect(command, "reverted")
         self.plant.ear.wait("the sensor", lambda: self.reading("d3/sp00") == 21)
         self.refused(self.send(set_command("d0/sp08", 34)), "interlock", "d0/sp08")
         self.plant.field.tell(3, "set", 0, 200)
@@ -252,7 +253,7 @@ class Site(Judged):
         held = self.send(set_command("d0/sp08", 35))
         self.expect(held, "verified")
         self.plant.field.tell(3, "deaf")
-        self.plant.restored("d0/sp08", 20)  # nobody knows any longer
+        self.expect(held, "reverted", seconds=20)  # nobody knows any longer
         self.refused(self.send(set_command("d0/sp07", 36)), "interlock_unknown", "d0/sp07")
         self.plant.field.tell(3, "normal")
         self.assertEqual([word for word, _ in self.plant.writes("d0/sp08")], [350, 200])

@@ -50,13 +50,15 @@ class Lifetimes(Judged):
         plant.settings["devices"]["d1"]["every"] = "1m"
         plant.reload()
         time.sleep(1)
+        before = 20
         for value in (21, 22, 23):
             plant.settings["commands"]["skew"] = f"{value}s"
             plant.reload()
             batch = [d for _, d, _ in plant.ear.documents["reading/1"] if d["device"] == "d1"][-1]
             row = next(row for row in batch["readings"] if row["point"] == "d1/sp01")
             evidence = [{"point": row["point"], "epoch": batch["epoch"], "n": row["n"], "value": row["value"]}]
-            self.take(plant, "d1/sp00", value, expect={"value": 20, "tolerance": 0.1}, evidence=evidence)
+            self.take(plant, "d1/sp00", value, expect={"value": before, "tolerance": 0.1}, evidence=evidence)
+            before = value
         # Another unit is another device: what was read of the old one is of no use.
         plant.settings["devices"]["d1"]["unit"] = 2
         plant.stop()
@@ -76,6 +78,37 @@ class Lifetimes(Judged):
         plant.ear.wait("cleared", lambda: plant.ear.retained.get("c/slot/d1/sp00") == b"")
         self.assertFalse(self.retained(plant, "c/slot/d1/sp00"))
         self.assertNotIn("alarms", self.status(plant))
+        plant.stop()
+        self.judge(plant)
+
+    def test_a_device_that_moves_goes_back_first_and_can_be_commanded_at_its_new_place(self):
+        plant = self.plant({"a": policy("d1/sp00"), "b": policy("d0/sp01")}, devices=2)
+        self.take(plant, "d1/sp00")
+        plant.settings["devices"]["d1"]["unit"] = 2
+        plant.reload()
+        self.assertEqual(plant.writes("d1/sp00"), [(310, "done"), (200, "done")])
+        since = time.time()
+        plant.ear.wait("readings", lambda: any(
+            d["device"] == "d1" and at > since + 0.5 for _, d, at in plant.ear.documents["reading/1"]))
+        self.take(plant, "d1/sp00", 32)
+        plant.stop()
+        self.judge(plant)
+
+    def test_a_write_that_is_out_when_the_site_file_changes_comes_to_its_end(self):
+        plant = self.plant()
+        plant.field.tell(0, "delay", 250)
+        for value, change in ((31, "skew"), (32, "every")):
+            command = plant.send(set_command("d0/sp00", value))
+            plant.expect(command, "executing")
+            if change == "skew":
+                plant.settings["commands"]["skew"] = "40s"
+            else:
+                plant.settings["devices"]["d0"]["every"] = "300ms"
+            plant.reload()
+            plant.expect(command, "verified")
+            self.assertNotIn("indeterminate", plant.states(command))
+            self.write_of(plant, "d0/sp00", value)
+        plant.field.tell(0, "normal")
         plant.stop()
         self.judge(plant)
 
@@ -127,8 +160,9 @@ class Lifetimes(Judged):
         plant.ear.wait("the fallback", lambda: plant.writes("d0/sp00") == [(310, "done"), (200, "done")])
         plant.ear.wait("cleared", lambda: plant.ear.retained.get("c/slot/d0/sp00") == b"")
         self.assertFalse(self.retained(plant, "c/slot/d0/sp00"))
-        self.assertEqual(self.status(plant)["state"], "ending")
-        self.assertNotIn("alarms", self.status(plant))
+        status = self.status(plant)
+        self.assertEqual(status["state"], "ending")
+        self.assertNotIn("alarms", status)
         command = plant.send(set_command("d0/sp00", 33))
         self.assertEqual(plant.ask("command carl {}")["code"], "not_writable")
         time.sleep(0.5)

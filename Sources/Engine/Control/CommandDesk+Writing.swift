@@ -79,6 +79,7 @@ extension CommandDesk {
     mutating func wrote(_ tag: WriteTag, _ outcome: WriteOutcome) {
         guard let point = points.first(where: { $0.value.busy == tag })?.key else { return }
         points[point]?.busy = nil
+        if let readback = outcome.readback { readings.sawReadBack(point, readback, at: now) }
         if let restoration = points[point]?.restoration, restoration.tag == tag {
             return restored(point, outcome)
         }
@@ -200,6 +201,7 @@ extension CommandDesk {
     mutating func sawReadBack(_ tag: WriteTag, _ outcome: ReadBack) {
         guard let point = points.first(where: { $0.value.busy == tag })?.key else { return }
         points[point]?.busy = nil
+        if case .value(let value) = outcome { readings.sawReadBack(point, value, at: now) }
         if let restoration = points[point]?.restoration, restoration.tag == tag {
             return sawRestoration(point, outcome)
         }

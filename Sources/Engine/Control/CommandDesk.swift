@@ -101,6 +101,9 @@ package struct CommandDesk: Sendable {
             }
     }
 
+    /// Whether no write and no read-back is out.
+    var isIdle: Bool { points.values.allSatisfy { $0.busy == nil } }
+
     /// Whether nothing more is taken for a point: what is leased there goes back.
     func isEnding(_ point: String) -> Bool { isStopping || withdrawn.contains(point) }
 

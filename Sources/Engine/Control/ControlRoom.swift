@@ -124,6 +124,14 @@ package actor ControlRoom {
         return false
     }
 
+    /// Waits until no write and no read-back is out, at most for `limit`: what is cut off must be found out again.
+    package func rest(within limit: Duration) async {
+        let end = clock.uptime + limit
+        while clock.uptime < end, !(desk?.isIdle ?? true) {
+            do { try await clock.sleep(until: clock.uptime + .milliseconds(20)) } catch { return }
+        }
+    }
+
     // MARK: - Running
 
     /// Runs until the task is cancelled.
@@ -191,7 +199,8 @@ package actor ControlRoom {
     private func run(_ effects: [DeskEffect], _ batch: [DeskEvent], _ group: inout DiscardingTaskGroup) async {
         do {
             if let (records, leaves) = Self.commit(of: effects) { _ = try await ledger.commit(records, leaves: leaves) }
-            if !effects.isEmpty { committed = desk?.keepsake }
+            // Also where nothing is to be recorded: an attempt that failed is not under way any more.
+            committed = desk?.keepsake
         } catch {
             return await suspend(error, batch, &group)
         }

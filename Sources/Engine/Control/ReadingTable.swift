@@ -32,6 +32,8 @@ package struct ReadingTable: Sendable {
         /// Uptime at which the newest reading, and the newest with a value, were true.
         var taken: Duration
         var lastValue: Duration?
+        /// Uptime at which the device was last asked for the value after a write.
+        var readBack: Duration?
         var history: [ReadingSample] = []
     }
 
@@ -65,14 +67,31 @@ package struct ReadingTable: Sendable {
         guard staleAfter[sample.point] != nil else { return }
         let taken = now.uptime - max(.zero, now.utc - sample.time)
         var entry = entries[sample.point] ?? Entry(latest: sample, taken: taken)
-        entry.latest = sample
-        entry.taken = taken
-        if sample.value != .null { entry.lastValue = taken }
+        if let readBack = entry.readBack, taken < readBack {
+            // Polled before the write, delivered after it: it says how good readings are, not what the value is now.
+            entry.latest.reasons = sample.reasons
+        } else {
+            entry.latest = sample
+            entry.taken = taken
+            if sample.value != .null { entry.lastValue = taken }
+        }
         if withHistory.contains(sample.point) {
             entry.history.append(sample)
             if entry.history.count > Self.historyLimit { entry.history.removeFirst() }
         }
         entries[sample.point] = entry
+    }
+
+    /// Takes the value that a device showed when it was asked after a write: newer than any poll. It is published nowhere, so
+    /// it is no evidence, and what was doubted about readings of the point is doubted still.
+    package mutating func sawReadBack(_ point: String, _ value: PointValue, at now: Moment) {
+        guard var entry = entries[point], value != .null else { return }
+        entry.latest.value = value
+        entry.latest.time = now.utc
+        entry.taken = now.uptime
+        entry.lastValue = now.uptime
+        entry.readBack = now.uptime
+        entries[point] = entry
     }
 
     package func observed(_ point: String, at now: Moment) -> ObservedReading? {

@@ -27,6 +27,8 @@ final class CommandCenter: Sendable {
     private static let lockoutInterval = Duration.milliseconds(250)
     private static let checkpointInterval = Duration.seconds(60)
     private static let metricsInterval = Duration.seconds(15)
+    /// How long a change of the site file waits for writes that are out.
+    private static let restTime = Duration.seconds(3)
     /// How long a stop waits for points to come back to their fallback.
     private static let drainTime = Duration.seconds(10)
 
@@ -135,6 +137,11 @@ final class CommandCenter: Sendable {
     /// - Parameter points: nil for all, before the gateway stops.
     func drain(_ points: Set<String>? = nil) async -> Bool {
         await room.drain(points, within: Self.drainTime)
+    }
+
+    /// Lets what is being written come to its end, before connections or the desk are made anew.
+    func rest() async {
+        await room.rest(within: Self.restTime)
     }
 
     var status: CommandsStatus {

@@ -119,6 +119,21 @@ import Testing
         }
     }
 
+    @Test func anAttemptThatFailedBeforeTheLedgerWentIsMadeAgain() async throws {
+        let world = World()
+        await world.running { world in
+            await world.tellReadings()
+            await take(1, world, lease: 5)
+            world.outside.notes.withLock { $0.next = .notSent("link down") }
+            await pass(6, world)
+            #expect(writes(world) == [.double(7.5), .int(7)])
+            world.outside.notes.withLock { $0.next = nil }
+            world.ledger.fail(Self.full)
+            await pass(8, world)
+            #expect(await world.wait { writes(world) == [.double(7.5), .int(7), .int(7)] })
+        }
+    }
+
     @Test func aStopTakesBackWithoutTheLedger() async throws {
         let world = World()
         await world.running { world in
