@@ -333,6 +333,7 @@ actor Assembly {
         await running.center.close()
         running.task.cancel()
         await running.task.value
+        await running.center.dismiss()
     }
 
     /// Takes back what is leased while devices are still polled, then lets go of the ledger.

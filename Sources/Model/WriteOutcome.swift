@@ -21,7 +21,7 @@ package enum WriteOutcome: Hashable, Sendable {
     package var readback: PointValue? {
         switch self {
         case .verified(let value), .differs(let value), .clamped(let value): value
-        case .refused, .notSent, .indeterminate: nil
+        case .refused, .notSent, .wrongDevice, .indeterminate: nil
         }
     }
 }

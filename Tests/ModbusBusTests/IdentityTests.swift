@@ -94,6 +94,19 @@ import Testing
         #expect(none.isEmpty)
     }
 
+    @Test func whoADeviceIsCountsInFullOnly() async throws {
+        let peer = try HostilePeer { _, request in
+            let pdu = request[10] == 0 ? Self.part([(0, "ACME")], more: 1) : [0xAB, 4]
+            return .send(TCPFrames.frame(transaction: UInt16(request[0]) << 8 | UInt16(request[1]), unit: 1, pdu: pdu))
+        }
+        defer { peer.stop() }
+        let bus = StreamBusTests.bus(peer.port)
+        await #expect(throws: BusError.refused(4)) {
+            _ = try await bus.identification(of: 1, timeout: .milliseconds(300))
+        }
+        await bus.close()
+    }
+
     @Test func anotherKindOfAnswerIsNone() async throws {
         let (description, _) = try await Self.describe { _ in [0x2B, 0x0D, 1, 1, 0, 0, 1, 0, 1, 65] }
         #expect(description.isEmpty)
@@ -111,6 +124,8 @@ import Testing
         let description = await bus.describe(unit: 1, timeout: .seconds(1))
         #expect(description.objects == [0: "ACME", 1: "Pump 7", 2: "1.4"])
         #expect(description.serverID == "P7")
+        let objects = try await bus.identification(of: 1, timeout: .seconds(1))
+        #expect(objects == description.objects)
         await bus.close()
     }
 
@@ -131,6 +146,8 @@ import Testing
         let description = await bus.describe(unit: 1, timeout: .seconds(1))
         #expect(description.objects == [0: "ACME", 1: "Pump 7", 2: "1.4"])
         #expect(description.serverID == nil)
+        let objects = try await bus.identification(of: 1, timeout: .seconds(1))
+        #expect(objects == description.objects)
         await bus.close()
     }
 }

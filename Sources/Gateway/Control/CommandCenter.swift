@@ -163,6 +163,11 @@ final class CommandCenter: Sendable {
         for connection in connections { await connection.close() }
     }
 
+    /// To be called when ``run()`` has returned: whoever still waits for the desk waits in vain.
+    func dismiss() async {
+        await hub.close()
+    }
+
     // MARK: - Tasks
 
     private func watchLockoutFile() async {

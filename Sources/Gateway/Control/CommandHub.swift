@@ -54,6 +54,22 @@ actor CommandHub: ControlUplink {
         if !connections.isEmpty { await room.submit(.broker(isConnected: false)) }
     }
 
+    /// Lets go of those who wait for the desk, which has ended: what it has not begun it will never begin. Brokers deliver
+    /// again what was not acknowledged, to the desk that comes.
+    func close() {
+        room = nil
+        for case .local(let answer?) in deliveries.values {
+            answer.yield(Self.notReady)
+            answer.finish()
+        }
+        deliveries = [:]
+        for listener in listeners.values.flatMap(\.values) { listener.finish() }
+    }
+
+    /// Before the desk runs, and after it has ended.
+    private static let notReady = DeskRefusal(
+        code: .notReady, message: "the command desk is being set up anew; ask again in a moment")
+
     // MARK: - From brokers
 
     func take(_ message: InboundMessage, from connection: CommandConnection) async {
@@ -178,19 +194,21 @@ actor CommandHub: ControlUplink {
     /// Hands over a decision or an order and waits for what the desk says; nil: done.
     func ask(_ event: (DeliveryToken) -> DeskEvent) async -> DeskRefusal? {
         let silence = DeskRefusal(code: .auditUnavailable, message: "no answer; the ledger may be away, see the log")
-        guard let room else { return silence }
+        guard let room else { return Self.notReady }
         let (answers, continuation) = AsyncStream.makeStream(of: DeskRefusal?.self)
         let token = token(.local(continuation))
         defer { deliveries[token] = nil }
         guard await room.submit(event(token)) else {
-            return DeskRefusal(code: .rateLimit, message: "too much waits already; later again")
+            return Self.overloaded
         }
         return await first(of: answers, within: Self.answerTime) { _ in true }.last ?? silence
     }
 
-    /// Hands over a command and gathers its events until it comes to a rest.
-    func run(_ command: Command, digest: [UInt8], sender: Sender) async -> [CommandEvent] {
-        guard let room else { return [] }
+    /// Hands over a command and gathers its events until it comes to a rest, or the desk has ended.
+    ///
+    /// - Throws: why the desk has not even begun with it.
+    func run(_ command: Command, digest: [UInt8], sender: Sender) async throws(DeskRefusal) -> [CommandEvent] {
+        guard let room else { throw Self.notReady }
         let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
         let token = token(.local(nil))
         listeners[command.id, default: [:]][token] = continuation
@@ -198,16 +216,22 @@ actor CommandHub: ControlUplink {
         let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token)
         guard await room.submit(.request(request)) else {
             deliveries[token] = nil
-            return []
+            throw Self.overloaded
         }
-        return await first(of: events, within: Self.commandTime) { event in
+        let told = await first(of: events, within: Self.commandTime) { event in
             switch event.state {
             case .received, .executing, .written, .indeterminate, .reverting: false
             case .approved: command.action != .set
             default: true
             }
         }
+        guard told.isEmpty else { return told }
+        throw self.room == nil
+            ? Self.notReady : DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway")
     }
+
+    private static let overloaded = DeskRefusal(
+        code: .rateLimit, message: "too much waits already; later again")
 
     private func forget(_ token: DeliveryToken, of id: CommandID) {
         listeners[id]?[token] = nil

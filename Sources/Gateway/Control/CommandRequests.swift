@@ -77,11 +77,12 @@ struct CommandRequests {
 
     private func run(_ command: Command, _ sender: Sender, _ bytes: [UInt8], _ center: CommandCenter) async -> [UInt8] {
         let digest = Array(SHA256.hash(data: Array(sender.name.utf8) + [0] + bytes))
-        let events = await center.hub.run(command, digest: digest, sender: sender)
-        guard !events.isEmpty else {
-            return Self.problem(DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway"))
+        do throws(DeskRefusal) {
+            let events = try await center.hub.run(command, digest: digest, sender: sender)
+            return JSONValue.compact([("events", .array(events.map(\.document)))]).bytes
+        } catch {
+            return Self.problem(error)
         }
-        return JSONValue.compact([("events", .array(events.map(\.document)))]).bytes
     }
 
     private func rehearse(

@@ -1,0 +1,125 @@
+import Engine
+import Foundation
+import Gateway
+import Logging
+import Model
+import Profiles
+import ServiceLifecycle
+import Simulator
+import Testing
+
+/// People who command while the site file changes again and again.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ReloadTests {
+    private static let profile = """
+        profile: test/drive
+        title: Drive
+        manufacturer: Test
+        model: Drive
+        source: "the test that reads it"
+        points:
+          setpoint: {address: 1, table: holding, type: uint16, kind: setpoint, every: 100ms, write: {mode: single, min: 0, max: 100}}
+        """
+
+    private static let site = """
+        gateway: {id: gw, owner: ops, state: STATE}
+        profiles: [./profiles]
+        connections:
+          c: {tcp: 127.0.0.1:PORT, timeout: 500ms}
+        devices:
+          drive: {profile: test/drive, connection: c, unit: 1, owner: ops}
+        publish:
+          plant: {mqtt: "mqtt://127.0.0.1:1"}
+        commands:
+          issuers: {alice: {category: operator}, bob: {category: operator}}
+          policies:
+            speed: {points: ["drive/setpoint"], allow: [ALLOWED], fallback: 10}
+        """
+
+    private let folder: Folder
+
+    init() throws {
+        folder = try Folder()
+        let profiles = folder.path + "/profiles/test"
+        try FileManager.default.createDirectory(atPath: profiles, withIntermediateDirectories: true)
+        try Data(Self.profile.utf8).write(to: URL(fileURLWithPath: profiles + "/drive.yaml"))
+    }
+
+    private func load(port: Int, allowed: String) throws -> Site {
+        let path = folder.path + "/headgate.yaml"
+        let text = Self.site.replacingOccurrences(of: "STATE", with: folder.path)
+            .replacingOccurrences(of: "PORT", with: "\(port)").replacingOccurrences(of: "ALLOWED", with: allowed)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        let loaded = SiteFile.load(path: path, shippedProfiles: folder.path)
+        return try #require(loaded.value, "\(loaded.problems)")
+    }
+
+    /// What became of commands, and how long the slowest answer took.
+    private struct Answers: Sendable {
+        var codes: [String: Int] = [:]
+        var slowest = Duration.zero
+    }
+
+    /// Commands one after the other.
+    private func command(_ site: Site, number: UInt64, until end: ContinuousClock.Instant) throws -> Answers {
+        var answers = Answers()
+        var count: UInt64 = 0
+        while ContinuousClock.now < end {
+            count += 1
+            let draft = CommandDraft(target: "drive/setpoint", action: .set, value: "\(20 + count % 50)")
+            let command = try draft.command(
+                id: CommandID(high: number, low: count), site: site, as: "alice", at: SystemClock().utc)
+            let begun = ContinuousClock.now
+            do throws(DeskProblem) {
+                _ = try DeskClient(stateFolder: folder.path).send(command, as: "alice")
+                answers.codes["answered", default: 0] += 1
+            } catch {
+                guard case .refused(let code, _) = error else { throw error }
+                answers.codes[code ?? "none", default: 0] += 1
+            }
+            answers.slowest = max(answers.slowest, ContinuousClock.now - begun)
+        }
+        return answers
+    }
+
+    /// On a thread of its own: whoever asks at the socket waits there.
+    private func commanding(_ site: Site, number: UInt64, until end: ContinuousClock.Instant) async throws -> Answers {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread {
+                continuation.resume(with: Result { try command(site, number: number, until: end) })
+            }.start()
+        }
+    }
+
+    @Test func whoAsksADeskThatClosesIsToldSoAtOnce() async throws {
+        defer { folder.remove() }
+        let profile = try #require(ProfileLibrary(folders: [folder.path + "/profiles"]).load("test/drive").value)
+        let field = try TCPSimulator(port: 0, units: [1: SimulatedUnit(profile: profile)])
+        defer { field.stop() }
+        let sites = try ["alice", "alice, bob"].map { try load(port: field.port, allowed: $0) }
+        let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        let (ready, isReady) = AsyncStream.makeStream(of: Void.self)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let gateway = GatewayService(site: sites[0], changes: changes, logger: logger, whenReady: { isReady.finish() })
+        let group = ServiceGroup(services: [gateway], logger: logger)
+        async let running: Void = group.run()
+        for await _ in ready {}
+        for _ in 0..<100 where (try? DeviceOverview.ask(stateFolder: folder.path)) == nil {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        let end = ContinuousClock.now + .seconds(5)
+        async let first = commanding(sites[0], number: 1, until: end)
+        async let second = commanding(sites[0], number: 2, until: end)
+        for round in 1...75 {
+            change.yield(sites[round % 2])
+            try await Task.sleep(for: .milliseconds(60))
+        }
+        for answers in try await [first, second] {
+            #expect(answers.codes["answered", default: 0] > 0, "\(answers)")
+            #expect(Set(answers.codes.keys).isSubset(of: ["answered", "not_ready", "rate_limit"]), "\(answers)")
+            #expect(answers.slowest < .seconds(5), "\(answers)")
+        }
+        await group.triggerGracefulShutdown()
+        try await running
+    }
+}
