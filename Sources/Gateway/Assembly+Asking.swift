@@ -119,6 +119,18 @@ extension Assembly {
             connection: connection, devices: running.devices, poller: running.poller, bus: running.bus, tap: tap)
     }
 
+    /// Leaves a connection alone until ``resumePolls(of:)``, whatever becomes of it meanwhile; see ``Poller/pause()``.
+    func pausePolls(of name: String) async {
+        pauses[name, default: 0] += 1
+        await connections[name]?.poller.pause()
+    }
+
+    func resumePolls(of name: String) async {
+        pauses[name, default: 1] -= 1
+        if pauses[name] == 0 { pauses[name] = nil }
+        await connections[name]?.poller.resume()
+    }
+
     /// Feeds a device's watchdog, see ``Poller/beat(_:point:value:)``.
     func beat(_ device: String, point: String, value: PointValue) async -> String? {
         guard let poller = poller(of: device) else { return "no device '\(device)' is polled" }

@@ -68,6 +68,9 @@ actor Assembly {
     /// One for each connection that ever ran, so that a trace outlives a change of the site file.
     var taps: [String: TraceTap] = [:]
 
+    /// How many tools have each connection for themselves: what polls it after a change of the site file rests, too.
+    var pauses: [String: Int] = [:]
+
     private var learned: LearnedFile
     /// Whether the disk refused to keep what was learned, which has been said.
     private var isLearnedUnkept = false
@@ -186,7 +189,8 @@ actor Assembly {
             connection, loop: loop, clock: loopClock, telling: telling(of: connection.name))
         let poller = Poller(
             connection: connection, devices: polled, bus: bus, journal: journal, clock: loopClock, board: board,
-            tap: tap, found: found.continuation, phase: phase.truncatingRemainder(dividingBy: 1))
+            tap: tap, found: found.continuation, phase: phase.truncatingRemainder(dividingBy: 1),
+            pauses: pauses[connection.name] ?? 0)
         connections[connection.name] = RunningConnection(
             poller: poller, bus: bus, task: Task { await poller.run() }, devices: devices)
         logger.notice(

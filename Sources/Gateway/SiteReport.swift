@@ -49,10 +49,10 @@ package struct SiteReport: Sendable {
 
     private func advice(_ load: BusLoad) -> String {
         guard load.utilisation > 0.8 else { return "" }
-        let factor = rounded(load.stretch)
+        let fastest = load.periods.map { "\(load.fastest($0).text) instead of \($0.text)" }.joined(separator: ", ")
         return load.utilisation > 1
-            ? "; the periods cannot be met: make them \(factor) times as long, or poll fewer points"
-            : "; little is left for retries and commands: \(factor) times as long periods would leave a fifth free"
+            ? "; the periods cannot be met, the fastest that can: \(fastest); or poll fewer points"
+            : "; little is left for retries and commands, a fifth would be with \(fastest)"
     }
 
     private func load(of connection: Connection, _ site: Site) -> BusLoad {
@@ -94,7 +94,10 @@ package struct SiteReport: Sendable {
             json.member("channel") { $0.string(connection.channelName) }
             json.member("endpoint") { $0.string(connection.endpoint) }
             json.member("requests_per_s") { $0.number(load.requestsPerSecond) }
-            if case .serial = connection.channel { json.member("utilisation") { $0.number(load.utilisation) } }
+            if case .serial = connection.channel {
+                json.member("utilisation") { $0.number(load.utilisation) }
+                json.member("periods") { $0.array { list in load.periods.forEach { list.period($0, load) } } }
+            }
             json.member("devices") {
                 $0.array { list in
                     for device in site.devices(on: connection) { self.device(device, connection, &list) }
@@ -128,6 +131,13 @@ extension JSONWriter {
             json.member("column") { $0.integer(problem.column) }
             json.member("severity") { $0.string(problem.severity.rawValue) }
             json.member("message") { $0.string(problem.message) }
+        }
+    }
+
+    fileprivate mutating func period(_ period: Duration, _ load: BusLoad) {
+        object { json in
+            json.member("period_ms") { $0.integer(period.milliseconds) }
+            json.member("fastest_ms") { $0.integer(load.fastest(period).milliseconds) }
         }
     }
 

@@ -164,10 +164,13 @@ package struct Site: Hashable, Sendable {
     package var buffer: BufferSettings
     /// Lets nobody write anything unless the file says who may.
     package var commands: CommandSettings
+    /// Where its profiles lie, its own folders first, then the library; empty for the library alone.
+    package var profileFolders: [String]
 
     package init(
         gateway: GatewayIdentity, connections: [Connection], devices: [Device], publishers: [PublisherSettings],
-        buffer: BufferSettings = BufferSettings(), commands: CommandSettings = CommandSettings()
+        buffer: BufferSettings = BufferSettings(), commands: CommandSettings = CommandSettings(),
+        profileFolders: [String] = []
     ) {
         self.gateway = gateway
         self.connections = connections
@@ -175,5 +178,6 @@ package struct Site: Hashable, Sendable {
         self.publishers = publishers
         self.buffer = buffer
         self.commands = commands
+        self.profileFolders = profileFolders
     }
 }

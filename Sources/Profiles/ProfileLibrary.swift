@@ -3,7 +3,7 @@ package import Model
 
 /// Folders of profile files, searched in order: what a site brings along first, the shipped library last.
 package final class ProfileLibrary {
-    private let folders: [String]
+    let folders: [String]
     private var loaded: [String: ParsedProfile?] = [:]
     /// Profiles under way, so that two that extend each other are found out.
     private var underWay: Set<String> = []

@@ -41,7 +41,7 @@ struct SiteParser {
         }
         let gateway = fields["gateway"].flatMap(self.gateway)
         let connections = fields["connections"].map { ConnectionParser(problems: problems).parse($0) } ?? []
-        let library = self.library(fields["profiles"])
+        let library = ProfileLibrary(folders: folders(fields["profiles"]))
         let devices = fields["devices"].map {
             DeviceParser(
                 library: library, connections: connections, knownConnections: names(fields["connections"]),
@@ -59,7 +59,7 @@ struct SiteParser {
         guard let gateway else { return nil }
         return Site(
             gateway: gateway, connections: connections, devices: devices ?? [], publishers: publishers ?? [],
-            buffer: buffer, commands: commands ?? CommandSettings())
+            buffer: buffer, commands: commands ?? CommandSettings(), profileFolders: library.folders)
     }
 
     private func names(_ field: Field?) -> [String] {
@@ -80,10 +80,6 @@ struct SiteParser {
         let root = Field(name: "the site file", node: file.root, file: file.path, problems: problems)
         guard let members = root.members(allowed: Self.keys.joined(separator: ", ")) else { return nil }
         return folders(members.first { $0.key == "profiles" }?.value)
-    }
-
-    private func library(_ field: Field?) -> ProfileLibrary {
-        ProfileLibrary(folders: folders(field))
     }
 
     private func folders(_ field: Field?) -> [String] {

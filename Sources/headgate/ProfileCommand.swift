@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Gateway
 import Model
+import Payloads
 import Profiles
 
 struct ProfileCommand: ParsableCommand {
@@ -19,12 +20,17 @@ struct ProfileCommand: ParsableCommand {
 
         @OptionGroup var library: LibraryOption
 
+        @Flag(help: "Print one JSON document.")
+        var json = false
+
         func run() throws {
+            if json { return try printDocument() }
             var failures = 0
             for (id, loaded) in try all() {
                 Console.complain(loaded.problems)
                 guard loaded.isClean, let profile = loaded.value else {
                     failures += 1
+                    Console.data(Array("FAILED\t\(id)\tdoes not load".utf8))
                     continue
                 }
                 let failed = profile.goldenFailures()
@@ -37,6 +43,12 @@ struct ProfileCommand: ParsableCommand {
                     Array("\(verdict)\t\(id)\t\(profile.points.count) points, \(profile.tests.count) tests".utf8))
             }
             if failures > 0 { throw ExitCode(1) }
+        }
+
+        private func printDocument() throws {
+            let results = try all().map { GoldenTestResult(id: $0, loaded: $1) }
+            Console.data(Model.JSONValue.array(results.map(\.document)).bytes)
+            if results.contains(where: { !$0.holds }) { throw ExitCode(1) }
         }
 
         private func all() throws -> [(String, Loaded<DeviceProfile>)] {

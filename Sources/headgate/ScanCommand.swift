@@ -59,8 +59,7 @@ struct ScanCommand: AsyncParsableCommand {
         var target = try ToolTarget(connection, site: site)
         target.connection.timeout = .milliseconds(timeout)
         if try scanThroughGateway(target) { return }
-        let library = ProfileLibrary(folders: [ShippedFiles.profiles])
-        let profiles = library.files.compactMap { library.load($0.id).value }
+        let profiles = ScanProfiles.all(in: target.profileFolders)
         let plan = ScanPlan(
             target.connection, units: try unitsToAsk(target.connection), bauds: baud.isEmpty ? nil : baud,
             formats: format.isEmpty ? nil : format.compactMap(SerialFormat.init(name:)),
@@ -131,6 +130,8 @@ struct ScanCommand: AsyncParsableCommand {
 /// A connection that a tool is to use, and the gateway that may have it.
 struct ToolTarget {
     var connection: Connection
+    /// Of the site file; empty without one.
+    var profileFolders: [String] = []
     private var folder: String?
 
     /// - Throws: exit code 1, with the reason on stderr, when there is none.
@@ -140,7 +141,9 @@ struct ToolTarget {
             connection = spelledOut
             // Without a site file no gateway of this machine can be asked; a serial port is locked all the same.
             if FileManager.default.fileExists(atPath: option.config) {
-                folder = option.loaded().value?.gateway.stateFolder
+                let site = option.loaded().value
+                folder = site?.gateway.stateFolder
+                profileFolders = site?.profileFolders ?? []
             }
         } else {
             let site = try option.site()
@@ -151,6 +154,7 @@ struct ToolTarget {
             }
             connection = named
             folder = site.gateway.stateFolder
+            profileFolders = site.profileFolders
         }
     }
 

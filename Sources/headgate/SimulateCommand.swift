@@ -17,7 +17,7 @@ struct SimulateCommand: AsyncParsableCommand {
             Several kinds of units on one line: --pty /tmp/line --baud 19200 --format 8E1 --unit 3 --unit 17=siemens/mag6000
             --pty makes a pseudo-terminal and a link to it: gateways open the link like a serial port, and as on a wire they \
             hear nothing at another baud rate or parity.
-            Faults: exception:CODE, delay:NNNms, silence, drop, clamp, deaf (ignores writes), mute (does not answer writes); for one unit as UNIT=FAULT, else for all.
+            Faults: exception:CODE, delay:NNNms, most:COUNT (registers in one request), silence, drop, clamp, deaf (ignores writes), mute (does not answer writes); for one unit as UNIT=FAULT, else for all.
             """)
 
     @Argument(help: "Id of a profile, or the path of a profile file.")

@@ -157,10 +157,13 @@ import Testing
     }
 
     /// Runs the gateway, and `body` from when it is ready.
-    static func run(_ site: Site, _ body: () async throws -> Void) async throws {
+    static func run(
+        _ site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, _ body: () async throws -> Void
+    ) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
+        let service = GatewayService(site: site, changes: changes, logger: logger)
+        let group = ServiceGroup(services: [service], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             try await Task.sleep(for: .milliseconds(500))

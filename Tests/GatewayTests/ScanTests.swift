@@ -6,9 +6,13 @@ import Simulator
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct ScanTests {
-    static let profiles: [DeviceProfile] = {
+    static var library: ProfileLibrary {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
-        let library = ProfileLibrary(folders: [root.standardizedFileURL.path])
+        return ProfileLibrary(folders: [root.standardizedFileURL.path])
+    }
+
+    static let profiles: [DeviceProfile] = {
+        let library = Self.library
         return library.files.compactMap { library.load($0.id).value }
     }()
 

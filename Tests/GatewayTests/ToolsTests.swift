@@ -151,6 +151,52 @@ import Testing
         }
     }
 
+    /// Else what polls the line anew would fight with the scan for the port.
+    @Test func pollsRestAlsoWhenTheSiteFileChangesDuringAScan() async throws {
+        let rig = try Rig()
+        defer { rig.stop() }
+        let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        try await MainJobTests.run(rig.site, changes: changes) {
+            try await rig.waitForMeter("online")
+            let order = Self.order(1...45, bauds: [4800, 9600, 19_200], formats: ["8N1", "8E1"], pause: true)
+            async let scanned = rig.ask(ToolRequest(.scan(order), connection: "bus-a"))
+            try await rig.waitForMeter("offline")
+            var changed = rig.site
+            changed.connections[0].timeout = .milliseconds(150)
+            change.yield(changed)
+            try await Task.sleep(for: .milliseconds(2500))
+            #expect(await rig.meter?["trouble"]?.text == "out_of_service", "and not that the port is taken")
+            guard case .result(let result) = await scanned.outcome else {
+                Issue.record("no result")
+                return
+            }
+            #expect(result["text"]?.text?.contains("at 19200 8E1: 3 units") == true, "\(result)")
+            try await rig.waitForMeter("online")
+        }
+    }
+
+    @Test func aScanNamesTheProfilesOfTheSiteToo() async throws {
+        let rig = try Rig()
+        defer { rig.stop() }
+        let own = rig.folder + "/profiles/acme"
+        try FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: true)
+        let shipped = try #require(ScanTests.library.files.first { $0.id == "abb/b23" })
+        let text = try String(contentsOfFile: shipped.path, encoding: .utf8)
+        try text.replacingOccurrences(of: "profile: abb/b23", with: "profile: acme/b23")
+            .write(toFile: own + "/b23.yaml", atomically: true, encoding: .utf8)
+        var site = rig.site
+        site.profileFolders = [rig.folder + "/profiles"]
+        try await MainJobTests.run(site) {
+            try await rig.waitForMeter("online")
+            let answer = await rig.ask(ToolRequest(.scan(Self.order(3...3)), connection: "bus-a"))
+            guard case .result(let result) = answer.outcome else {
+                Issue.record("\(answer.outcome)")
+                return
+            }
+            #expect(result["text"]?.text?.contains("acme/b23") == true, "\(result)")
+        }
+    }
+
     @Test func aClientThatDiesEndsItsScanAndThePollsGoOn() async throws {
         try await Self.running { rig in
             let order = Self.order(1...247, bauds: [1200], pause: true)

@@ -128,6 +128,21 @@ import Testing
         close(terminal.master)
     }
 
+    @Test func aSimulatedLineWithParityIsOpenedAlsoAfterItsLastUserWasKilled() async throws {
+        let terminal = try PseudoTerminal()
+        defer { terminal.close() }
+        let line = Self.line(terminal.slavePath) { $0.format = SerialFormat(name: "8E1") ?? $0.format }
+        let first = Self.bus(line)
+        #expect(await Self.trouble(first) == nil)
+        var left = termios()
+        tcgetattr(terminal.master, &left)
+        await first.close()
+        tcsetattr(terminal.master, TCSANOW, &left)
+        let second = Self.bus(line)
+        #expect(await Self.trouble(second) == nil)
+        await second.close()
+    }
+
     @Test func whatIsNoSerialPortOrCannotBeSetIsTold() async throws {
         let terminal = try PseudoTerminal()
         defer { terminal.close() }

@@ -89,5 +89,9 @@ import Testing
         let load = BusLoad(plans: [(plan: plan, pause: .zero)], cost: RequestCost(line: line))
         #expect(load.utilisation > 1)
         #expect(load.stretch > 1)
+        #expect(load.periods == [.seconds(1)])
+        let fastest = load.fastest(.seconds(1))
+        #expect(fastest / .seconds(1) >= load.stretch && fastest / .seconds(1) < load.stretch + 0.1)
+        #expect(load.fastest(.seconds(60)) / .seconds(60) >= load.stretch)
     }
 }

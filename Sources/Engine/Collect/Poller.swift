@@ -20,7 +20,7 @@ package actor Poller {
     var downReasons: [QualityReason]
     var schedule: PollSchedule
     /// Who wants the line for itself, see ``pause()``.
-    var pauses = 0
+    var pauses: Int
     /// When a guest may use the bus again, see ``asGuest(_:)``.
     var guestMayUseAt = Duration.zero
     private(set) var busy: Set<Int> = []
@@ -42,11 +42,13 @@ package actor Poller {
     /// - Parameters:
     ///   - found: is told which SunSpec models devices were found to hold, where they are not polled for them already.
     ///   - phase: 0..<1, where in its period the first device begins; different for each connection.
+    ///   - pauses: who wants the line for itself already: it begins as if ``pause()`` had been called so often.
     ///   - chance: 0..<1, what keeps probes of many units from marching in step.
     package init(
         connection: Connection, devices: [PolledDevice], bus: any Bus, journal: any Journal, clock: any Timekeeper,
         board: StatusBoard, tap: ReadingTap = ReadingTap(),
         found: AsyncStream<DiscoveredChain>.Continuation = AsyncStream.makeStream().continuation, phase: Double,
+        pauses: Int = 0,
         chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.connection = connection
@@ -56,6 +58,7 @@ package actor Poller {
         self.clock = clock
         self.board = board
         self.tap = tap
+        self.pauses = pauses
         self.chance = chance
         health = devices.map { _ in UnitHealth() }
         self.found = found

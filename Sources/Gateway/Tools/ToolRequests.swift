@@ -3,7 +3,6 @@ import Engine
 import ModbusBus
 import Model
 import Payloads
-import Profiles
 
 /// Does what tools at the shell ask for, on the connections that are polled: a bus has one master.
 struct ToolRequests: Sendable {
@@ -64,17 +63,16 @@ struct ToolRequests: Sendable {
 
     private func scan(_ order: ScanOrder, _ polled: PolledConnection, _ writer: ControlWriter) async -> [UInt8] {
         if let obstacle = order.obstacle(on: polled.connection) { return ReadDocument.problem(obstacle) }
-        let library = ProfileLibrary(folders: [ShippedFiles.profiles])
-        let profiles = library.files.compactMap { library.load($0.id).value }
+        let profiles = ScanProfiles.all(in: await assembly.site?.profileFolders ?? [])
         var connection = polled.connection
         connection.timeout = order.timeout
         let scan = BusScan(
             connection, plan: order.plan(on: connection, profiles: profiles), profiles: profiles,
             telling: BusTelling(trace: polled.tap), shared: order.pausesPolling ? nil : polled.guest)
-        if order.pausesPolling { await polled.poller.pause() }
+        if order.pausesPolling { await assembly.pausePolls(of: polled.connection.name) }
         // Whoever asked may be gone: the scan ends then, and in every case the polls go on.
         let report = try? await scan.run { try? await writer.write(Self.line("progress", $0.document)) }
-        if order.pausesPolling { await polled.poller.resume() }
+        if order.pausesPolling { await assembly.resumePolls(of: polled.connection.name) }
         guard var report else { return ReadDocument.problem("the scan could not be run") }
         for index in report.units.indices {
             report.units[index].device = polled.devices.first { $0.unit == report.units[index].unit }?.id

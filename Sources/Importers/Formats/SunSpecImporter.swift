@@ -20,7 +20,7 @@ struct SunSpecImporter {
         profile.manufacturer = "SunSpec"
         profile.model = "models-" + models.compactMap { $0["id"]?.integer }.map(String.init).joined(separator: "-")
         if options.firstModel == nil {
-            profile.identify.append("table: holding, address: \(options.base), type: uint32, equals: 0x53756E53")
+            profile.identify.append(identity(at: options.base, "type: uint32, equals: 0x53756E53"))
         }
         let groups = models.filter { $0["id"]?.integer != 1 }.count > 1
         var address = start
@@ -32,7 +32,7 @@ struct SunSpecImporter {
                     model, "model \(id) lies behind groups that were left out, so its address is unknown; left out")
                 continue
             }
-            profile.identify.append("table: holding, address: \(address), type: uint16, equals: \(id)")
+            profile.identify.append(identity(at: address, "type: uint16, equals: \(id)"))
             profile.comments.append("Model \(id) lies at address \(address).")
             var walk = SunSpecWalk(
                 model: id, prefix: groups || (id == 1 && models.count > 1) ? prefix(model) : "", options: options,
@@ -49,6 +49,11 @@ struct SunSpecImporter {
         var draft = Draft()
         draft.profiles = [profile]
         return draft
+    }
+
+    private func identity(at address: Int, _ check: String) -> String {
+        let place = ProfileWriter.place(.holding, address)
+        return "table: holding, \(place.key): \(place.value), \(check)"
     }
 
     private func ids(_ models: [SourceNode]) -> String {

@@ -78,10 +78,23 @@ struct ProfileWriter {
 
     // MARK: - Points
 
+    /// Where something is. An address that could be taken for a manual's number is written as one: a profile is warned of the
+    /// other spelling.
+    static func place(_ table: RegisterTable, _ address: Int) -> (key: String, value: String) {
+        let digit: Character? =
+            switch table {
+            case .holding where (40_001...49_999).contains(address): "4"
+            case .input where (30_001...39_999).contains(address): "3"
+            case .coil, .discrete, .holding, .input: nil
+            }
+        guard let digit else { return ("address", String(address)) }
+        return ("reference", "\(digit)\(address + 1)")
+    }
+
     private func members(_ point: DraftPoint, _ defaults: Defaults) -> [(String, String)] {
         var members: [(String, String)] = []
         if point.table != defaults.table { members.append(("table", point.table.rawValue)) }
-        members.append(("address", String(point.protocolAddress)))
+        members.append(Self.place(point.table, point.protocolAddress))
         if point.type != defaults.type { members.append(("type", point.type.rawValue)) }
         members += encoding(point, defaults)
         members += meaning(point)

@@ -29,6 +29,15 @@ final class PortLock {
         _ = ioctl(descriptor, UInt(TIOCEXCL))
     }
 
+    /// A pseudo-terminal cannot keep a parity, and setting one is an error where nothing else changes: that is so when whoever
+    /// had it before was killed.
+    func forgetSpeed() {
+        var settings = termios()
+        guard tcgetattr(descriptor, &settings) == 0 else { return }
+        cfsetspeed(&settings, speed_t(B50))
+        _ = tcsetattr(descriptor, TCSANOW, &settings)
+    }
+
     func close() {
         // A pseudo-terminal outlives its last user, and would stay closed to all others.
         _ = ioctl(descriptor, UInt(TIOCNXCL))

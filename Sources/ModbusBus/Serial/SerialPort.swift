@@ -13,6 +13,7 @@ final class SerialPort {
     init(_ line: SerialLine) throws(PortProblem) {
         lock = try PortLock(line.path)
         do {
+            if lock.isPseudoTerminal { lock.forgetSpeed() }
             context = try Self.connect(line)
         } catch {
             lock.close()
