@@ -106,6 +106,9 @@ actor Assembly {
         let change = SiteChange(from: self.site, to: site)
         // What cannot be read changes nothing: whoever holds a point must stay watched.
         let keys = try CommandCenter.keys(site.commands.issuers)
+        if CommandCenter.isNeeded(by: site) {
+            _ = try AuditKey.open(folder: site.gateway.stateFolder, gateway: site.gateway.id)
+        }
         if let running = commands, !isUnchanged(running, site, keys), await running.center.room.isIndispensable {
             throw SiteObstacle(
                 reason: "the audit ledger cannot be written, and what commands hold is only known to the desk that runs"

@@ -9,6 +9,7 @@ import time
 import unittest
 
 import judge
+import rig
 from judge import ISSUERS, Judged
 from plant import ROOT, Ear, Plant, set_command, stamp
 
@@ -146,6 +147,18 @@ class Lifetimes(Judged):
             time.sleep(0.02)
         begin.join()
         self.take(plant)
+        plant.stop()
+        self.judge(plant)
+
+    def test_a_reload_that_cannot_read_the_audit_key_changes_nothing(self):
+        plant = self.plant()
+        (plant.state / "audit.key").chmod(0o644)
+        plant.settings["commands"]["skew"] = "33s"
+        plant.write_site()
+        plant.gateway.child.send_signal(signal.SIGHUP)
+        rig.wait_for("the complaint", 10, lambda: "audit.key" in plant.gateway.tail())
+        self.take(plant)
+        (plant.state / "audit.key").chmod(0o600)
         plant.stop()
         self.judge(plant)
 
