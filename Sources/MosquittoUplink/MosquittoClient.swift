@@ -1,4 +1,5 @@
 import CMosquitto
+import Dispatch
 import Engine
 import Foundation
 import Model
@@ -25,6 +26,9 @@ final class MosquittoClient: Sendable {
         var reason: (code: Int32, words: String)?
         var resetReason: String?
     }
+
+    /// Whether the network thread is in connect(2), out of which only ``abandonConnecting()`` gets it in good time.
+    private let isConnecting = Mutex(false)
 
     let isVersion5: Bool
     let inbox = Inbox<UplinkEvent>()
@@ -70,6 +74,36 @@ final class MosquittoClient: Sendable {
     var resetReason: String? { state.withLock { $0.resetReason } }
 
     var unacknowledgedCount: Int { state.withLock { $0.tokens.count } }
+
+    // MARK: - Connecting
+
+    /// Connects, without a word of MQTT yet. The kernel alone would try for two minutes where nobody answers.
+    ///
+    /// - Parameter limit: how long each address of the host may take.
+    /// - Returns: the library's code.
+    func connect(
+        to endpoint: Endpoint, keepAlive: Duration, properties: OpaquePointer?, within limit: Duration
+    ) -> Int32 {
+        let watch = DispatchSource.makeTimerSource()
+        let interval = DispatchTimeInterval.milliseconds(Int(limit.milliseconds))
+        watch.schedule(deadline: .now() + interval, repeating: interval)
+        watch.setEventHandler { [self] in abandonConnecting() }
+        isConnecting.withLock { $0 = true }
+        watch.resume()
+        defer {
+            watch.cancel()
+            isConnecting.withLock { $0 = false }
+        }
+        return mosquitto_connect_bind_v5(
+            pointer, endpoint.host, Int32(endpoint.port), Int32(keepAlive.milliseconds / 1000), nil, properties)
+    }
+
+    /// Gives up the address that is being connected to, if any: Linux ends a connect(2) whose socket is shut down.
+    func abandonConnecting() {
+        isConnecting.withLock { isConnecting in
+            if isConnecting { shutdown(mosquitto_socket(pointer), Int32(SHUT_RDWR)) }
+        }
+    }
 
     // MARK: - Publishing
 

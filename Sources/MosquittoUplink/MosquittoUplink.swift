@@ -13,6 +13,7 @@ package final class MosquittoUplink: Uplink {
     private let isStopping = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
     private let bounds: ClosedRange<Double>
+    private let connectTime: Duration
 
     /// How long a goodbye may take.
     private static let closingTime = Duration.seconds(1)
@@ -25,9 +26,11 @@ package final class MosquittoUplink: Uplink {
     ///   - will: what the broker publishes when this client disappears; nil for nothing.
     ///   - intake: for a connection that also takes messages in, see ``Intake``. Its session outlives the connection.
     ///   - reconnect: shortest and longest pause between attempts, in seconds; it doubles in between.
+    ///   - connectTime: how long a broker may take to accept a connection, and then to answer: the next one of the list may
+    ///     be well.
     package init(
         settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings? = nil,
-        reconnect: ClosedRange<Double> = 1...15
+        reconnect: ClosedRange<Double> = 1...15, connectTime: Duration = .seconds(10)
     ) throws(UplinkError) {
         guard let client = MosquittoClient(settings: settings, will: will, intake: intake) else {
             throw .invalid("the MQTT client cannot be made for client id '\(settings.clientID)'")
@@ -36,6 +39,7 @@ package final class MosquittoUplink: Uplink {
         self.intake = intake
         self.client = client
         bounds = reconnect
+        self.connectTime = connectTime
         let thread = Thread { [self] in run() }
         thread.name = "mqtt \(settings.name)"
         thread.start()
@@ -62,15 +66,24 @@ package final class MosquittoUplink: Uplink {
         isStopping.store(true, ordering: .relaxed)
         mosquitto_disconnect_v5(client.pointer, 0, nil)
         await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { [ended] in
-                ended.wait()
-                // Whoever else closes need not wait.
-                ended.signal()
+            DispatchQueue.global().async { [self] in
+                waitUntilEnded()
                 continuation.resume()
             }
         }
         client.inbox.close()
         client.inlet?.inbox.close()
+    }
+
+    /// A thread that is still looking up a name is left alone: it ends by itself, and sends nothing more.
+    private func waitUntilEnded() {
+        let deadline = DispatchTime.now() + .milliseconds(Int(Self.closingTime.milliseconds))
+        while ended.wait(timeout: .now() + .milliseconds(20)) == .timedOut {
+            if DispatchTime.now() > deadline { return }
+            client.abandonConnecting()
+        }
+        // Whoever else closes need not wait.
+        ended.signal()
     }
 
     // MARK: - Network thread
@@ -98,13 +111,22 @@ package final class MosquittoUplink: Uplink {
         }
         var properties = sessionProperties()
         defer { mosquitto_property_free_all(&properties) }
-        let code = mosquitto_connect_bind_v5(
-            client.pointer, endpoint.host, Int32(endpoint.port), Int32(settings.keepAlive.milliseconds / 1000), nil,
-            properties)
+        let begun = ContinuousClock.now
+        let code = client.connect(
+            to: endpoint, keepAlive: settings.keepAlive, properties: properties, within: connectTime)
         guard code == MOSQ_ERR_SUCCESS.rawValue else {
-            client.disconnected("cannot connect to \(endpoint): \(Self.words(code))")
+            let isLate = ContinuousClock.now - begun >= connectTime
+            let words = isLate ? "no answer within \(connectTime)" : Self.words(code)
+            client.disconnected("cannot connect to \(endpoint): \(words)")
             return (false, false)
         }
+        return follow(endpoint, answerBy: ContinuousClock.now + connectTime)
+    }
+
+    /// The session of a connection that stands, until it ends.
+    private func follow(_ endpoint: Endpoint, answerBy deadline: ContinuousClock.Instant) -> (
+        lasted: Bool, takenOver: Bool
+    ) {
         var lasted = false
         while true {
             let (code, ownReason) = turn()
@@ -119,7 +141,11 @@ package final class MosquittoUplink: Uplink {
                 client.disconnected("\(endpoint): \(reason)")
                 return (lasted, false)
             }
-            if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
+            if !lasted, ContinuousClock.now > deadline {
+                client.disconnected("\(endpoint): accepts connections, but does not answer as a broker")
+                return (false, false)
+            }
+            if isStopping.load(ordering: .relaxed), !lasted || !mosquitto_want_write(client.pointer) {
                 client.disconnected("closed")
                 return (lasted, false)
             }

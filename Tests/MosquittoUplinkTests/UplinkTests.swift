@@ -71,6 +71,42 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
+    func hostsThatDoNotAnswerArePassedOverForTheNextBrokerOfTheList() async throws {
+        let folder = try Self.folder()
+        let broker = try PrivateBroker(folder: folder)
+        defer { broker.stop() }
+        let mute = [MuteHost(accepts: false), MuteHost(accepts: true)]
+        var settings = Self.settings(broker.port)
+        settings.brokers = mute.map { Endpoint(host: "127.0.0.1", port: $0.port) } + settings.brokers
+        let uplink = try MosquittoUplink(
+            settings: settings, will: Self.will, reconnect: 0.1...0.5, connectTime: .milliseconds(500))
+        var reasons: [String] = []
+        let event = await Self.wait(uplink) { event in
+            if case .disconnected(let reason) = event { reasons.append(reason) }
+            return Self.isConnected(event)
+        }
+        #expect(event != nil)
+        #expect(reasons.count == 2, "\(reasons)")
+        #expect(reasons.first?.contains("no answer within") == true, "\(reasons)")
+        #expect(reasons.last?.contains("does not answer as a broker") == true, "\(reasons)")
+        await uplink.close()
+        withExtendedLifetime(mute) {}
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aHostThatDoesNotAnswerDoesNotHoldUpAClose() async throws {
+        let mute = MuteHost(accepts: false)
+        let uplink = try MosquittoUplink(settings: Self.settings(mute.port), will: Self.will)
+        try await Task.sleep(for: .milliseconds(200))
+        let begun = ContinuousClock.now
+        await uplink.close()
+        // Left to the kernel it is two minutes.
+        #expect(ContinuousClock.now - begun < .seconds(10))
+        withExtendedLifetime(mute) {}
+    }
+
+    @Test(.timeLimit(.minutes(1)))
     func aBrokerThatIsNotThereIsSaidInWords() async throws {
         let uplink = try MosquittoUplink(settings: Self.settings(1), will: Self.will, reconnect: 0.1...0.2)
         guard case .disconnected(let reason)? = await Self.wait(uplink, until: { _ in true }) else {
