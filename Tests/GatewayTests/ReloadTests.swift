@@ -116,12 +116,9 @@ import Testing
         }
         for answers in try await [first, second] {
             #expect(answers.codes["answered", default: 0] > 0, "\(answers)")
-            let known: Set = ["answered", "not_ready", "rate_limit", "audit_unavailable"]
+            let known: Set = ["answered", "not_ready", "rate_limit"]
             #expect(Set(answers.codes.keys).isSubset(of: known), "\(answers)")
-            // Seen once in some ten runs: a command in the middle of a change hears nothing for as long as is waited for
-            // an answer. Without the hub's letting go this was so for one command after the other.
-            #expect(answers.codes["audit_unavailable", default: 0] <= 1, "\(answers)")
-            #expect(answers.slowest < .seconds(20), "\(answers)")
+            #expect(answers.slowest < .seconds(5), "\(answers)")
         }
         await group.triggerGracefulShutdown()
         try await running

@@ -47,9 +47,11 @@ extension CommandDesk {
         return nil
     }
 
-    /// Tells the sender why, and the audit, only as often as junk is answered. The id stays free.
+    /// Tells everybody why, and the audit, only as often as junk is answered; whoever waits for an answer always gets it.
+    /// The id stays free.
     private mutating func refuse(_ request: IncomingRequest, _ code: RefusalCode, _ note: String) {
         figures.refusals[code, default: 0] += 1
+        output.replies.append(.answer(request.token, refusal: DeskRefusal(code: code, message: note)))
         guard junkBucket.take(at: now.uptime) else { return }
         leaf(
             "refused",
@@ -98,7 +100,10 @@ extension CommandDesk {
         guard known.digest == request.digest, known.issuer == request.sender.name else {
             return refuse(request, .duplicateConflict, "the id is taken by a request with other bytes")
         }
-        guard junkBucket.take(at: now.uptime) else { return }
+        guard junkBucket.take(at: now.uptime) else {
+            let refusal = DeskRefusal(code: .rateLimit, message: "asked for more often than is told; later again")
+            return output.replies.append(.answer(request.token, refusal: refusal))
+        }
         output.messages.append(
             .event(
                 CommandEvent(

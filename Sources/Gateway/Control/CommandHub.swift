@@ -9,7 +9,14 @@ actor CommandHub: ControlUplink {
     /// What a delivery token stands for.
     private enum Delivery {
         case broker(CommandConnection, Receipt)
-        case local(AsyncStream<DeskRefusal?>.Continuation?)
+        /// Somebody who waits for what the desk says; nil: done.
+        case local(@Sendable (DeskRefusal?) -> Void)
+    }
+
+    /// What a person is told of a command.
+    fileprivate enum Told {
+        case event(CommandEvent)
+        case refusal(DeskRefusal)
     }
 
     private let topics: CommandTopics
@@ -22,7 +29,7 @@ actor CommandHub: ControlUplink {
     private var deliveries: [DeliveryToken: Delivery] = [:]
     private var nextToken: DeliveryToken = 1
     /// Who waits for the events of a command: several may ask for the same one.
-    private var listeners: [CommandID: [DeliveryToken: AsyncStream<CommandEvent>.Continuation]] = [:]
+    private var listeners: [CommandID: [DeliveryToken: AsyncStream<Told>.Continuation]] = [:]
     /// Newest retained documents, for brokers that forgot them and for people who ask.
     private(set) var held: [CommandID: HeldCommand] = [:]
     private var slots: [String: SlotReport] = [:]
@@ -58,12 +65,8 @@ actor CommandHub: ControlUplink {
     /// again what was not acknowledged, to the desk that comes.
     func close() {
         room = nil
-        for case .local(let answer?) in deliveries.values {
-            answer.yield(Self.notReady)
-            answer.finish()
-        }
+        for case .local(let answer) in deliveries.values { answer(Self.notReady) }
         deliveries = [:]
-        for listener in listeners.values.flatMap(\.values) { listener.finish() }
     }
 
     /// Before the desk runs, and after it has ended.
@@ -103,7 +106,7 @@ actor CommandHub: ControlUplink {
     func publish(_ message: DeskMessage) {
         switch message {
         case .event(let event):
-            for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(event) }
+            for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(.event(event)) }
         case .held(let command): held[command.command.id] = command
         case .decided(let id): forgetHeld(id)
         case .slot(let report):
@@ -136,20 +139,16 @@ actor CommandHub: ControlUplink {
     }
 
     func acknowledge(_ token: DeliveryToken) {
-        switch deliveries.removeValue(forKey: token) {
-        case .broker(let connection, let receipt)?: connection.acknowledge(receipt)
-        case .local(let answer)?:
-            // The answer may still come: people wait for it, not for the acknowledgement.
-            if answer != nil { deliveries[token] = .local(answer) }
-        case nil: break
-        }
+        // People wait for the answer, not for the acknowledgement.
+        guard case .broker(let connection, let receipt)? = deliveries[token] else { return }
+        deliveries[token] = nil
+        connection.acknowledge(receipt)
     }
 
     func answer(_ token: DeliveryToken, refusal: DeskRefusal?) {
-        guard case .local(let answer?)? = deliveries[token] else { return }
+        guard case .local(let answer)? = deliveries[token] else { return }
         deliveries[token] = nil
-        answer.yield(refusal)
-        answer.finish()
+        answer(refusal)
     }
 
     /// The log is the only trace of such a write until the ledger is back.
@@ -196,7 +195,11 @@ actor CommandHub: ControlUplink {
         let silence = DeskRefusal(code: .auditUnavailable, message: "no answer; the ledger may be away, see the log")
         guard let room else { return Self.notReady }
         let (answers, continuation) = AsyncStream.makeStream(of: DeskRefusal?.self)
-        let token = token(.local(continuation))
+        let token = token(
+            .local { refusal in
+                continuation.yield(refusal)
+                continuation.finish()
+            })
         defer { deliveries[token] = nil }
         guard await room.submit(event(token)) else {
             return Self.overloaded
@@ -209,31 +212,34 @@ actor CommandHub: ControlUplink {
     /// - Throws: why the desk has not even begun with it.
     func run(_ command: Command, digest: [UInt8], sender: Sender) async throws(DeskRefusal) -> [CommandEvent] {
         guard let room else { throw Self.notReady }
-        let (events, continuation) = AsyncStream.makeStream(of: CommandEvent.self)
-        let token = token(.local(nil))
+        let (answers, continuation) = AsyncStream.makeStream(of: Told.self)
+        let token = token(
+            .local { refusal in
+                if let refusal { continuation.yield(.refusal(refusal)) }
+                continuation.finish()
+            })
         listeners[command.id, default: [:]][token] = continuation
         defer { forget(token, of: command.id) }
         let request = IncomingRequest(command: command, digest: digest, sender: sender, token: token)
-        guard await room.submit(.request(request)) else {
-            deliveries[token] = nil
-            throw Self.overloaded
-        }
-        let told = await first(of: events, within: Self.commandTime) { event in
-            switch event.state {
-            case .received, .executing, .written, .indeterminate, .reverting: false
-            case .approved: command.action != .set
-            default: true
+        guard await room.submit(.request(request)) else { throw Self.overloaded }
+        let told = await first(of: answers, within: Self.commandTime) { $0.isLast(for: command.action) }
+        var events: [CommandEvent] = []
+        var refusal = DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway")
+        for answer in told {
+            switch answer {
+            case .event(let event): events.append(event)
+            case .refusal(let why): refusal = why
             }
         }
-        guard told.isEmpty else { return told }
-        throw self.room == nil
-            ? Self.notReady : DeskRefusal(code: .auditUnavailable, message: "no answer; see the log of the gateway")
+        guard events.isEmpty else { return events }
+        throw refusal
     }
 
     private static let overloaded = DeskRefusal(
         code: .rateLimit, message: "too much waits already; later again")
 
     private func forget(_ token: DeliveryToken, of id: CommandID) {
+        deliveries[token] = nil
         listeners[id]?[token] = nil
         if listeners[id]?.isEmpty ?? false { listeners[id] = nil }
     }
@@ -260,6 +266,18 @@ actor CommandHub: ControlUplink {
             let elements = await group.next() ?? []
             group.cancelAll()
             return elements.isEmpty ? await group.next() ?? [] : elements
+        }
+    }
+}
+
+extension CommandHub.Told {
+    /// Whether a person need not wait for more: the command has come to a rest, or is not begun with.
+    fileprivate func isLast(for action: Command.Action) -> Bool {
+        guard case .event(let event) = self else { return true }
+        return switch event.state {
+        case .received, .executing, .written, .indeterminate, .reverting: false
+        case .approved: action != .set
+        default: true
         }
     }
 }

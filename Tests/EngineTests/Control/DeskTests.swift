@@ -409,6 +409,16 @@ import Testing
         #expect(again.lane(issuer: "rival", point: "chiller1/a") == .advise)
     }
 
+    @Test func inAFloodWhoeverWaitsIsToldEvenWhereNothingIsRecordedOrPublished() throws {
+        var plant = try Plant()
+        let now = plant.now.utc
+        for number in 1...200 { try plant.ask(UInt64(number)) { $0.expires = now } }
+        let published = plant.effects.count { if case .publish = $0 { true } else { false } }
+        let told = plant.effects.count { if case .answer(_, .some) = $0 { true } else { false } }
+        #expect(published < 50)
+        #expect(told == 200)
+    }
+
     @Test func budgetsSurviveARestart() throws {
         let site = ControlFixture.site { $0.perHour = 1 }
         var plant = try Plant(site)
