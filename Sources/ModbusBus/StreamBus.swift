@@ -35,6 +35,7 @@ package actor StreamBus: Bus {
     private let loop: any EventLoop
     private let connection: Connection
     private let endpoint: Endpoint
+    private let addresses: HostAddresses
     let framing: Framing
     private let clock: any Timekeeper
     private let telling: BusTelling
@@ -67,6 +68,7 @@ package actor StreamBus: Bus {
     ) {
         self.connection = connection
         self.endpoint = endpoint
+        addresses = HostAddresses(host: endpoint.host, port: endpoint.port)
         self.framing = framing
         self.loop = loop
         self.clock = clock
@@ -329,8 +331,21 @@ package actor StreamBus: Bus {
     }
 
     private func connect() -> EventLoopFuture<any Channel> {
+        let limit = TimeAmount.nanoseconds(connection.connectTimeout.microseconds * 1000)
+        return addresses.find(on: loop, within: limit).flatMap { [self] found in
+            let nowhere: EventLoopFuture<any Channel> = loop.makeFailedFuture(
+                HostAddresses.LookupFailure(description: "the host has no address"))
+            return found.reduce(nowhere) { attempt, address in
+                attempt.flatMapError { [self] _ in connect(to: address, within: limit) }
+            }
+        }
+    }
+
+    private nonisolated func connect(to address: SocketAddress, within limit: TimeAmount) -> EventLoopFuture<
+        any Channel
+    > {
         ClientBootstrap(group: loop)
-            .connectTimeout(.nanoseconds(connection.connectTimeout.microseconds * 1000))
+            .connectTimeout(limit)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelInitializer { channel in
@@ -338,7 +353,7 @@ package actor StreamBus: Bus {
                     try channel.pipeline.syncOperations.addHandler(StreamHandler(bus: self))
                 }
             }
-            .connect(host: endpoint.host, port: endpoint.port)
+            .connect(to: address)
     }
 
     private func dropChannel() {
@@ -360,10 +375,6 @@ package actor StreamBus: Bus {
     }
 
     private static func words(for error: any Error) -> String {
-        if let failure = error as? NIOConnectionError {
-            if let reason = failure.connectionErrors.first?.error as? IOError { return words(for: reason) }
-            if failure.dnsAError != nil || failure.dnsAAAAError != nil { return "the host name is not known" }
-        }
         if let reason = error as? IOError { return String(cString: strerror(reason.errnoCode)) }
         if case ChannelError.connectTimeout = error { return "no answer within the connect time-out" }
         return String(describing: error)

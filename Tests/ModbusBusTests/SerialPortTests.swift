@@ -1,3 +1,4 @@
+import CTerminal
 import Engine
 import Foundation
 import ModbusBus
