@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import ModbusBus
 import Model
 import NIOCore

@@ -1,4 +1,3 @@
-import CTerminal
 import Engine
 import Foundation
 import ModbusBus
