@@ -10,9 +10,11 @@ fail() { say "FAILED: $*"; exit 1; }
 root=$(realpath "$1")
 package=$(realpath "$2")
 work=$(mktemp -d)
-booted=
+init=
 clean_up() {
-    if [ -n "$booted" ]; then kill "$booted" 2>/dev/null || true; wait "$booted" 2>/dev/null || true; fi
+    # unshare itself ignores SIGTERM.
+    if [ -n "$init" ]; then kill -KILL "$init" 2>/dev/null || true; wait "$booted" 2>/dev/null || true; fi
+    rm -f "$root/etc/systemd/system/getty.target"
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -41,18 +43,24 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 exec chroot . env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root container=lxc /lib/systemd/systemd
 TEXT
 export ROOT="$root"
+# The consoles are this machine's.
+ln -sf /dev/null "$root/etc/systemd/system/getty.target"
 unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child sh "$work/boot" >"$work/console" 2>&1 </dev/null &
 booted=$!
+child() { cat "/proc/$booted/task/$booted/children"; }
+until [ -n "$(child)" ]; do sleep 0.1; done
+init=$(child)
+init=${init%% *}
 
 inside() {
-    nsenter --target "$(cat "/proc/$booted/task/$booted/children")" --mount --pid --uts --ipc --net --cgroup --root --wd \
+    nsenter --target "$init" --mount --pid --uts --ipc --net --cgroup --root --wd \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 by() { who=$1; shift; inside runuser -u "$who" -- "$@"; }
 claim() { # claim TEXT COMMAND...
     text=$1
     shift
-    "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; inside journalctl --no-pager --lines 60 >&2; fail "$text"; }
+    "$@" >"$work/output" 2>&1 || { cat "$work/output" >&2; inside journalctl --no-pager --unit headgate --lines 40 >&2; fail "$text"; }
     say "ok: $text"
 }
 not() { ! "$@"; }
@@ -107,7 +115,7 @@ inside systemd-run --quiet --unit plant-line --uid headgate --property RuntimeDi
 inside ln -sfn plant/line /run/plant-line
 since=$(inside date '+%Y-%m-%d %H:%M:%S')
 
-claim "the unit is sound" inside systemd-analyze verify headgate.service
+claim "the unit is sound" inside systemd-analyze verify --man=no headgate.service
 inside systemd-run --quiet --unit other-master --uid headgate flock /run/plant-line sleep 300
 claim "starts, and is ready" inside systemctl enable --quiet --now headgate
 claim "names who holds a serial line that is in use" within 10 logged "in use by flock (process"
