@@ -40,6 +40,20 @@ import Testing
         #expect(throws: ValidationFailure.self) { try output.flush() }
     }
 
+    @Test func aSiteFileWithAnErrorKeepsNobodyFromStoppingTheSite() async throws {
+        let folder = try StateFolder()
+        defer { folder.remove() }
+        let site = try Fixture.write(folder.path)
+        let text = try String(contentsOfFile: site, encoding: .utf8) + "\nno_such_section: {}\n"
+        try text.write(toFile: site, atomically: true, encoding: .utf8)
+        #expect(Self.run(["check", "--config", site]) == 1)
+        let words = ["lockout", "on", "--reason", "smoke", "--as", "anna", "--config", site]
+        let gateway = FakeGateway(folder: folder.path)
+        #expect(try await gateway.serve(Self.done) { Self.run(words) } == 0)
+        #expect(gateway.requests.count == 1)
+        #expect(Self.run(["command", "set", Fixture.point, "8", "--reason", "x", "--config", site]) == 1)
+    }
+
     @Test func checkLooksAtTheFilesThatTheSiteFileNames() throws {
         let folder = try StateFolder()
         defer { folder.remove() }
