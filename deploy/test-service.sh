@@ -113,8 +113,11 @@ TEXT
 }
 write_site
 inside systemd-run --quiet --unit plant headgate simulate eastron/sdm630 --tcp 1502 --unit 1 --unit 2
-inside systemd-run --quiet --unit plant-line --uid headgate --property RuntimeDirectory=plant \
-    headgate simulate eastron/sdm630 --pty /run/plant/line --baud 19200 --format 8N1 --unit 1
+line_up() {
+    inside systemd-run --quiet --unit plant-line --uid headgate --property RuntimeDirectory=plant \
+        headgate simulate eastron/sdm630 --pty /run/plant/line --baud 19200 --format 8N1 --unit 1
+}
+line_up
 inside ln -sfn plant/line /run/plant-line
 since=$(inside date '+%Y-%m-%d %H:%M:%S')
 
@@ -164,6 +167,9 @@ claim "a gateway that lives is left alone by the watchdog" test "$(main)" = "$pr
 inside kill -STOP "$process"
 claim "one that hangs is replaced" within 30 is_another "$process"
 
+# Unlike a real port, a pseudo-terminal stays closed to others when who had it for itself is killed.
+inside systemctl stop plant-line
+line_up
 process=$(main)
 cp "$package" "$root/root/headgate.deb"
 rm -f "$root/usr/sbin/policy-rc.d"
