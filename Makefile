@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint commands devices bench acceptance torture release deb format clean setup toolchain fuzz
+.PHONY: help demo test check lint commands devices bench acceptance torture release deb test-deb format clean setup toolchain fuzz
 
 SWIFT ?= swift
 # The one that the Debian packages are for, whatever else is in PATH.
@@ -16,7 +16,7 @@ TORTURE_FLAGS ?=
 TEST_SEED := 3
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: setup toolchain ## A simulated plant, a private broker and the gateway on loopback; Ctrl-C ends it
 	$(SWIFT) build --product headgate
@@ -44,7 +44,7 @@ fuzz: setup toolchain ## The fuzz tests with a million mutated messages instead 
 	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter mutated
 	HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate" $(PYTHON) Tests/Commands/flood_test.py --long -k payload
 
-lint: toolchain
+lint: toolchain ## Format check only
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 
 devices: setup ## Write docs/devices.md, the list of the profiles
@@ -65,14 +65,17 @@ release: setup toolchain ## Release build with the Swift runtime inside: .build/
 deb: setup ## The Debian package: dist/headgate_VERSION_ARCH.deb (HEADGATE_BINARY=FILE packs that instead of building)
 	deploy/deb.sh
 
+test-deb: deb ## The package in a clean Debian root, its service under a booted systemd; as root, with debootstrap and lintian
+	deploy/test-deb.sh "$$(ls -t dist/headgate_*.deb | head -n 1)"
+
 format: toolchain ## Rewrite the Swift sources in the house format
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
 
 clean: ## Remove everything that was built
 	rm -rf .build dist
 
-setup:
+setup: ## Install the Debian packages that building and testing need
 	@deploy/setup.sh
 
-toolchain:
+toolchain: ## Is a Swift toolchain there?
 	@command -v $(SWIFT) >/dev/null || { echo "no '$(SWIFT)' in PATH: install Swift 6.1 or newer, https://www.swift.org/install" >&2; exit 1; }

@@ -63,10 +63,23 @@ put 644 deploy/systemd/headgate.tmpfiles usr/lib/tmpfiles.d/headgate.conf
 put 644 deploy/debian/copyright usr/share/doc/headgate/copyright
 put 644 CHANGELOG.md usr/share/doc/headgate/changelog
 compress usr/share/doc/headgate/changelog
-for file in README.md docs/*.md; do
-    [ -f "$file" ] && put 644 "$file" "usr/share/doc/headgate/${file##*/}"
+# The guides keep their places, so that their links hold; what they name of the sources is installed, or just a name.
+for file in README.md docs/*.md docs/decisions/*.md; do
+    put 644 "$file" "usr/share/doc/headgate/$file"
+    sed -i -E -e 's#\]\((\.\./)*Sources/[A-Za-z]+/Schemas#](/usr/share/headgate/schemas#g' \
+        -e 's#\]\(\.\./Tests/Peers/verify_audit\.py#](examples/verify_audit.py#g' \
+        -e 's#\[([^]]*)\]\(\.\./Tests/[^)]*\)#\1#g' "$root/usr/share/doc/headgate/$file"
 done
-for file in docs/examples/*.py; do put 755 "$file" "usr/share/doc/headgate/examples/${file##*/}"; done
+for file in docs/examples/*.py; do
+    put 755 "$file" "usr/share/doc/headgate/examples/${file##*/}"
+done
+put 644 Tests/Peers/verify_audit.py usr/share/doc/headgate/examples/verify_audit.py
+ln -s ../examples "$root/usr/share/doc/headgate/docs/examples"
+for shell in bash:bash-completion/completions/headgate zsh:zsh/vendor-completions/_headgate \
+    fish:fish/vendor_completions.d/headgate.fish; do
+    "$HEADGATE_BINARY" --generate-completion-script "${shell%%:*}" | sed "1{/^#!/d}" >"$work/completion"
+    put 644 "$work/completion" "usr/share/${shell#*:}"
+done
 printf 'headgate (%s-%s) unstable; urgency=medium\n\n  * Release %s; what changed is in changelog.gz.\n\n -- %s  %s\n' \
     "$version" "$revision" "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" \
     >"$root/usr/share/doc/headgate/changelog.Debian"

@@ -1,4 +1,3 @@
-import Glibc
 package import NIOCore
 import NIOPosix
 
@@ -8,10 +7,6 @@ package struct ControlServer: Sendable {
     private let group: any EventLoopGroup
     private let stream: @Sendable (String) async -> ControlStream?
     private let answer: @Sendable (String, Peer) async -> [UInt8]
-
-    /// Read and write for owner and group. A connection needs both, so that with the usual masks nobody else can connect in
-    /// the moment before it is set either.
-    static let mode: mode_t = 0o660
 
     /// - Parameters:
     ///   - stream: gives what a request line starts that is answered by many lines; nil for one that ``answer`` is for.
@@ -29,15 +24,17 @@ package struct ControlServer: Sendable {
 
     /// - Throws: when the socket cannot be bound.
     package func run() async throws {
+        let place = try SocketPlace(path)
+        defer { place.clear() }
         let server = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 8)
-            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true) { channel in
+            .bind(unixDomainSocketPath: place.preparation) { channel in
                 Self.peer(of: channel).flatMapThrowing { peer in
                     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(LineDecoder()))
                     return (peer, try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel))
                 }
             }
-        guard chmod(path, Self.mode) == 0 else { throw IOError(errnoCode: errno, reason: "chmod \(path)") }
+        try place.show()
         try await server.executeThenClose { clients in
             try await withThrowingDiscardingTaskGroup { group in
                 for try await (peer, client) in clients { group.addTask { await serve(client, peer) } }

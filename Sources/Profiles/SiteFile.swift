@@ -14,6 +14,14 @@ package enum SiteFile {
         return Loaded(value: problems.hasErrors ? nil : site, problems: problems.sorted)
     }
 
+    /// Which gateway a site file is about, whatever else is wrong with it; nil where it does not say.
+    package static func gateway(path: String) -> GatewayIdentity? {
+        let problems = ProblemList()
+        return YAMLFile(path: path, problems: problems).flatMap {
+            SiteParser(file: $0, shippedProfiles: "", problems: problems).identity()
+        }
+    }
+
     /// The folders of profiles of a site, its own first, whatever else is wrong with its file.
     package static func profileFolders(path: String, shippedProfiles: String) -> Loaded<[String]> {
         let problems = ProblemList()
@@ -74,6 +82,12 @@ struct SiteParser {
         return GatewayIdentity(
             id: id, owner: owner, stateFolder: fields["state"]?.text("a folder") ?? "/var/lib/headgate",
             labels: fields["labels"].map(labels) ?? [])
+    }
+
+    func identity() -> GatewayIdentity? {
+        let root = Field(name: "the site file", node: file.root, file: file.path, problems: problems)
+        let members = root.members(allowed: Self.keys.joined(separator: ", "))
+        return members?.first { $0.key == "gateway" }.flatMap { gateway($0.value) }
     }
 
     func folders() -> [String]? {

@@ -35,6 +35,7 @@ package struct JournalInspection: Sendable {
     /// - Throws: ``JournalError`` when there is no journal or it cannot be read.
     package init(folder: String) throws(JournalError) {
         let path = folder + "/" + JournalOpening.fileName
+        if let refusal = ReadAccess.refusal(path) { throw .unusable(refusal) }
         guard FileManager.default.fileExists(atPath: path) else {
             throw .unusable("no journal at \(path); has a gateway ever run on this state folder?")
         }

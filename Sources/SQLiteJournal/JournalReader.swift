@@ -27,6 +27,7 @@ package final class JournalReader {
         var isFolder: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         self.path = isFolder.boolValue ? path + "/" + JournalOpening.fileName : path
+        if let refusal = ReadAccess.refusal(self.path) { throw .unusable(refusal) }
         guard exists, FileManager.default.fileExists(atPath: self.path) else {
             throw .unusable("no journal at \(self.path); has a gateway ever run on this state folder?")
         }

@@ -15,7 +15,8 @@ struct CheckCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let loaded = site.loaded()
+        var loaded = site.loaded()
+        if let site = loaded.value { loaded.problems += NamedFiles(site, in: self.site.config).problems }
         let report = SiteReport(loaded)
         if json {
             Console.data(report.json)

@@ -63,7 +63,11 @@ final class DemoStory: Service {
         do { try topics.start() } catch { return say("\(error)") }
         defer { topics.stop() }
         await pause(.seconds(3))
-        do { try startOptimiser(program) } catch { return say("the optimiser does not start: \(error)") }
+        do { try startOptimiser(program) } catch {
+            return say("the optimiser does not start: \(error); \(Self.needs)")
+        }
+        await pause(.seconds(2))
+        guard optimiser.isRunning else { return say("the optimiser ended at once; \(Self.needs)") }
         say("\(Demo.optimiser), an optimiser that speaks only MQTT, may do nothing yet: its lane is shadow")
         var stage = Stage.shadowed
         for await line in topics.lines {
@@ -74,8 +78,11 @@ final class DemoStory: Service {
         }
         say(
             stage == .over
-                ? "that was the story; the plant goes on" : "the optimiser went silent; is python3-jwt installed?")
+                ? "that was the story; the plant goes on" : "the optimiser went silent; \(Self.needs)")
     }
+
+    private static let needs =
+        "it is a program in Python: sudo apt install python3-paho-mqtt python3-jwt python3-cryptography"
 
     private enum Stage {
         case shadowed, held, verified, outcome, reverted, over

@@ -20,6 +20,20 @@ struct SiteOption: ParsableArguments {
         guard loaded.isClean, let site = loaded.value else { throw ExitCode(1) }
         return site
     }
+
+    /// The site, where only the gateway that runs matters: what somebody is changing in the file just now must not keep anybody
+    /// from asking it, or from stopping it. Errors elsewhere in the file are told, and `site` is nil then.
+    func runningGateway() throws -> (identity: GatewayIdentity, site: Site?) {
+        let loaded = loaded()
+        if let site = loaded.value { return (site.gateway, site) }
+        Console.complain(loaded.problems)
+        guard let identity = SiteFile.gateway(path: config) else {
+            Console.talk("headgate: the site file does not tell the state folder; name it with --state")
+            throw ExitCode(1)
+        }
+        Console.talk("headgate: the site file has errors; going on with \(identity.stateFolder)")
+        return (identity, nil)
+    }
 }
 
 /// What the program says to people: talk on stderr, data on stdout.

@@ -11,7 +11,7 @@ struct StateOption: ParsableArguments {
     /// The state folder; where a site file says them, the limits of the buffer and the gateway's id.
     func folder() throws -> (path: String, settings: BufferSettings?, gateway: String?) {
         if let state { return (state, nil, nil) }
-        let site = try site.site()
-        return (site.gateway.stateFolder, site.buffer, site.gateway.id)
+        let (gateway, site) = try site.runningGateway()
+        return (gateway.stateFolder, site?.buffer, gateway.id)
     }
 }

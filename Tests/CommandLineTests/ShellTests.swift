@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Gateway
 import Model
+import Profiles
 import Testing
 
 @testable import headgate
@@ -37,6 +38,48 @@ import Testing
         let output = LineOutput(full)
         try output.line([65])
         #expect(throws: ValidationFailure.self) { try output.flush() }
+    }
+
+    @Test func aSiteFileWithAnErrorKeepsNobodyFromStoppingTheSite() async throws {
+        let folder = try StateFolder()
+        defer { folder.remove() }
+        let site = try Fixture.write(folder.path)
+        let text = try String(contentsOfFile: site, encoding: .utf8) + "\nno_such_section: {}\n"
+        try text.write(toFile: site, atomically: true, encoding: .utf8)
+        #expect(Self.run(["check", "--config", site]) == 1)
+        let words = ["lockout", "on", "--reason", "smoke", "--as", "anna", "--config", site]
+        let gateway = FakeGateway(folder: folder.path)
+        #expect(try await gateway.serve(Self.done) { Self.run(words) } == 0)
+        #expect(gateway.requests.count == 1)
+        #expect(Self.run(["command", "set", Fixture.point, "8", "--reason", "x", "--config", site]) == 1)
+    }
+
+    @Test func checkLooksAtTheFilesThatTheSiteFileNames() throws {
+        let folder = try StateFolder()
+        defer { folder.remove() }
+        let (site, key) = (folder.path + "/site.yaml", folder.path + "/desk.key")
+        let text = """
+            gateway: {id: gw, owner: me, state: \(folder.path)}
+            connections: {line: {tcp: 127.0.0.1:1}}
+            devices: {meter: {profile: eastron/sdm630, connection: line, unit: 1, owner: me}}
+            publish: {plant: {mqtt: "mqtts://127.0.0.1:1", username: gw, password_file: \(folder.path)/password}}
+            commands:
+              issuers: {desk: {hmac_file: \(key), category: operator}}
+              policies: {p: {points: [meter/demand_period], allow: [desk], fallback: hold}}
+            """
+        try text.write(toFile: site, atomically: true, encoding: .utf8)
+        // The gateway starts without its password, and tries again; without a key it does not start.
+        #expect(Self.run(["check", "--config", site]) == 1)
+        let secret = Data(repeating: 0x61, count: 40)
+        let files = FileManager.default
+        #expect(files.createFile(atPath: key, contents: secret, attributes: [.posixPermissions: 0o644]))
+        #expect(Self.run(["check", "--config", site]) == 1)
+        try files.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key)
+        #expect(Self.run(["check", "--config", site]) == 0)
+        let loaded = SiteFile.load(path: site, shippedProfiles: ShippedFiles.profiles)
+        let problems = NamedFiles(try #require(loaded.value), in: site).problems
+        #expect(problems.map(\.severity) == [.warning])
+        #expect(problems.first?.message.contains("publish.plant.password_file: \(folder.path)/password") == true)
     }
 
     private static let refusal = #"{"error":"bob is nobody","code":"not_authorised"}"#

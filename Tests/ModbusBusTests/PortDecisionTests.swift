@@ -84,6 +84,7 @@ import Testing
             ),
             (.missing(others: []), "no serial port is there"),
             (.notAllowed(user: "headgate", group: "dialout"), "sudo usermod -aG dialout headgate"),
+            (.notForServices, "sudo systemctl edit headgate"),
             (.busy(holders: [PortHolder(process: 812, program: "mbpoll")]), "in use by mbpoll (process 812)"),
             (.busy(holders: []), "in use by another program"), (.notSerial, "is no serial port"),
             (.noRS485, "rs485: off"), (.rs485Refused, "left the mode off"),

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Stores what Headgate publishes in SQLite, each reading exactly once, and proves what is missing.
 
     consumer.py consume DB --broker mqtt://127.0.0.1:1883    until it is ended; may be killed at any moment

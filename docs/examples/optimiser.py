@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Recommends a setpoint to a Headgate gateway, step by step, and follows what becomes of it. Speaks MQTT, nothing else.
 
     headgate keys generate chw-opt

@@ -54,7 +54,8 @@ final class PortLock {
     static func problem(opening path: String, _ code: Int32) -> PortProblem {
         switch code {
         case ENOENT, ENODEV, ENXIO: .missing(others: others())
-        case EACCES, EPERM: .notAllowed(user: user(geteuid()), group: group(of: path))
+        case EACCES: .notAllowed(user: user(geteuid()), group: group(of: path))
+        case EPERM: .notForServices
         case EBUSY: .busy(holders: holders(of: path))
         case ENOTTY: .notSerial
         default: .other(code: code)

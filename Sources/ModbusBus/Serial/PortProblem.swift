@@ -7,6 +7,8 @@ enum PortProblem: Error, Hashable {
     /// - Parameters:
     ///   - group: the port belongs to; nil where it has no name.
     case notAllowed(user: String, group: String?)
+    /// The user may, and the service manager keeps this kind of device from the service.
+    case notForServices
     /// - Parameter holders: who has it open, as far as that can be seen.
     case busy(holders: [PortHolder])
     case notSerial
@@ -27,6 +29,10 @@ enum PortProblem: Error, Hashable {
             guard let group else { return "cannot open \(path): permission denied for the user \(user)" }
             return "cannot open \(path): permission denied; it belongs to the group \(group) and the user \(user) is "
                 + "not in it: sudo usermod -aG \(group) \(user), then log in or start the service again"
+        case .notForServices:
+            return
+                "cannot open \(path): not permitted; a service opens what its DeviceAllow names, of drivers that were "
+                + "loaded when it started: restart it, or add the device: sudo systemctl edit headgate"
         case .busy(let holders):
             let who = holders.isEmpty ? "another program" : holders.map(\.text).joined(separator: ", ")
             return "cannot open \(path): in use by \(who); a line has one master"

@@ -11,6 +11,11 @@ package struct Problem: Hashable, Sendable, Comparable, CustomStringConvertible 
     package var severity: Severity
     package var message: String
 
+    package init(file: String, line: Int, column: Int, severity: Severity, message: String) {
+        (self.file, self.line, self.column) = (file, line, column)
+        (self.severity, self.message) = (severity, message)
+    }
+
     /// `file:line:column: error: message`, as compilers write it and editors jump to it.
     package var description: String {
         "\(file):\(line):\(column): \(severity.rawValue): \(message)"

@@ -39,11 +39,16 @@ struct YAMLFile {
         }
     }
 
+    private static let mayNotBeRead =
+        "you may not read it; use sudo, or be of the group that may: of the package it is headgate (sudo adduser NAME headgate)"
+
     private static func text(path: String, problems: ProblemList) -> String? {
         let start = Place(file: path)
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            problems.error(start, "no such file; check the path")
+            // The folder of the installed site file is closed to most people, and then nothing seems to be in it.
+            let isClosed = access(path, F_OK) != 0 && errno == EACCES
+            problems.error(start, isClosed ? mayNotBeRead : "no such file; check the path")
             return nil
         }
         guard !isFolder.boolValue else {
@@ -51,7 +56,7 @@ struct YAMLFile {
             return nil
         }
         guard let file = FileHandle(forReadingAtPath: path) else {
-            problems.error(start, "cannot be read; check its permissions")
+            problems.error(start, mayNotBeRead)
             return nil
         }
         defer { try? file.close() }

@@ -16,6 +16,7 @@ package struct LedgerInspection: Sendable {
         var isFolder: ObjCBool = false
         let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         let file = isFolder.boolValue ? path + "/" + LedgerDatabase.fileName : path
+        if let refusal = ReadAccess.refusal(file) { throw .unusable(refusal) }
         guard isThere, FileManager.default.fileExists(atPath: file) else {
             throw .unusable("no ledger at \(file); has a gateway with a command policy ever run on this state folder?")
         }

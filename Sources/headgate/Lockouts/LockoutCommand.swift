@@ -1,7 +1,6 @@
 import ArgumentParser
 import Gateway
 import Model
-import Profiles
 
 /// `headgate lockout`: the kill switch.
 struct LockoutCommand: ParsableCommand {
@@ -23,13 +22,9 @@ struct LockoutPlace: ParsableArguments {
     @Option(help: "State folder, when there is no site file to name it.")
     var state: String?
 
-    /// A kill switch has no time for a site file with errors: it is told how to do without.
+    /// A kill switch has no time for a site file with errors elsewhere.
     func folder() throws -> String {
         if let state { return state }
-        let loaded = site.loaded()
-        if let site = loaded.value { return site.gateway.stateFolder }
-        Console.complain(loaded.problems)
-        Console.talk("headgate: the site file has errors; name the state folder with --state")
-        throw ExitCode(1)
+        return try site.runningGateway().identity.stateFolder
     }
 }

@@ -1,0 +1,58 @@
+import Audit
+import Foundation
+package import Model
+package import Profiles
+
+/// The files that a site file names besides profiles: keys, passwords, certificates. They belong to the machine, not to the
+/// site file, so loading does not look at them and `headgate check` does.
+package struct NamedFiles: Sendable {
+    private let site: Site
+    private let file: String
+
+    /// - Parameter file: the path of the site file.
+    package init(_ site: Site, in file: String) {
+        self.site = site
+        self.file = file
+    }
+
+    /// Errors where the gateway would not start; warnings where it would start and not connect, and where only the user who
+    /// asks may not read.
+    package var problems: [Problem] {
+        let keys = site.commands.issuers.compactMap { issuer -> Problem? in
+            guard case .hmacFile(let path) = issuer.key else { return nil }
+            return key(path, "issuers.\(issuer.name).hmac_file")
+        }
+        return keys
+            + site.publishers.flatMap { publisher in
+                let tls = publisher.tls
+                let files = [
+                    ("password_file", publisher.passwordFile), ("tls.ca", tls?.authorityFile),
+                    ("tls.certificate", tls?.certificateFile), ("tls.key", tls?.keyFile),
+                ]
+                return files.compactMap { key, path in
+                    path.flatMap { unreadable($0) }.map { problem(.warning, "publish.\(publisher.name).\(key): \($0)") }
+                }
+            }
+    }
+
+    private func key(_ path: String, _ name: String) -> Problem? {
+        do {
+            _ = try KeyFiles.secret(path)
+            return nil
+        } catch {
+            let isClosed = access(path, R_OK) != 0 && errno == EACCES
+            return problem(isClosed ? .warning : .error, "\(name): \(unreadable(path) ?? error.description)")
+        }
+    }
+
+    private func unreadable(_ path: String) -> String? {
+        guard access(path, R_OK) != 0 else { return nil }
+        return errno == EACCES
+            ? "you may not read \(path); the user that the gateway runs as has to"
+            : "\(path): \(KeyFiles.reason(errno))"
+    }
+
+    private func problem(_ severity: Problem.Severity, _ message: String) -> Problem {
+        Problem(file: file, line: 1, column: 1, severity: severity, message: message)
+    }
+}
