@@ -124,7 +124,7 @@ extension CommandDesk {
         guard var command = commands[id], let value = command.command.value else { return }
         let until = command.until ?? lease(of: command)
         commands[id]?.until = until
-        move(id, .verify)
+        move(id, .verify, note: shortening(of: command))
         command.state = .verified
         command.until = until
         command.verified = now.utc
@@ -175,6 +175,14 @@ extension CommandDesk {
         let asked = command.command.lease?.duration
         if isPerson, asked == nil { return nil }
         return Deadline(min(asked ?? longest, longest), after: now)
+    }
+
+    /// Told to whoever asked for more time than the policy gives.
+    private func shortening(of command: ActiveCommand) -> String? {
+        guard let longest = site.points[command.point]?.policy?.lease.longest,
+            let asked = command.command.lease?.duration, asked > longest
+        else { return nil }
+        return "for \(longest.components.seconds) s, the longest that the policy gives"
     }
 
     /// One step down for a machine whose write was not what it should have been.

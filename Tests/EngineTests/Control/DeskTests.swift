@@ -409,6 +409,17 @@ import Testing
         #expect(again.lane(issuer: "rival", point: "chiller1/a") == .advise)
     }
 
+    @Test func whoAsksForMoreTimeThanThePolicyGivesIsTold() throws {
+        let site = ControlFixture.site { $0.lease.longest = .seconds(60) }
+        for (asked, told) in [(60, nil), (3600, "for 60 s, the longest that the policy gives")] as [(Int, String?)] {
+            var plant = try Plant(site)
+            try plant.ask(1, lease: asked)
+            try plant.answer()
+            let verified = try #require(plant.events(1).last { $0.state == .verified })
+            #expect(verified.note == told)
+        }
+    }
+
     @Test func inAFloodWhoeverWaitsIsToldEvenWhereNothingIsRecordedOrPublished() throws {
         var plant = try Plant()
         let now = plant.now.utc
