@@ -46,6 +46,9 @@ package struct ActiveCommand: Hashable, Sendable {
     /// Read-backs that found nobody, and when the next one is due.
     package var readBacks = 0
     package var nextReadBack: Deadline?
+    /// Uptime from which on a device that still shows the old value has not taken the write; nil until it was seen to show it.
+    /// Not recorded: a start waits for the whole time again.
+    package var lostFrom: Duration?
 
     package var id: CommandID { command.id }
     package var point: String { command.point }

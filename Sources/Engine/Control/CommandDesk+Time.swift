@@ -178,7 +178,7 @@ extension CommandDesk {
     mutating func take(_ samples: [ReadingSample]) {
         for sample in samples {
             readings.update(sample, at: now)
-            noticeOverride(sample)
+            if !takeBackStray(sample) { noticeOverride(sample) }
         }
         for command in active where command.state == .verified { superviseInterlocks(command) }
     }

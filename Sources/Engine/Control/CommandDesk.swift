@@ -16,6 +16,8 @@ package struct CommandDesk: Sendable {
         var waiting: [CommandID] = []
         var restoration: Restoration?
         var budget = WriteBudget()
+        /// Writes without an answer that were given up, and may arrive all the same.
+        var strays: [StrayWrite] = []
         var lastReport: SlotReport?
         /// Whether brokers have a retained document about it.
         var isShown = false
