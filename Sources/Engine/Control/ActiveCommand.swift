@@ -11,6 +11,8 @@ package struct ActiveCommand: Hashable, Sendable {
         package var approvers: [String]
         package var needed: Int
         package var approvals: [String] = []
+        /// Accounts at the local socket that approved: whoever has one may claim several names.
+        package var accounts: [UInt32] = []
     }
 
     package var command: Command
@@ -69,6 +71,7 @@ extension ActiveCommand {
                 ("escalation", .stored(hold.escalation?.utc)),
                 ("escalated", .bool(hold.isEscalated)), ("approvers", .texts(hold.approvers)),
                 ("needed", .integer(hold.needed)), ("approvals", .texts(hold.approvals)),
+                ("accounts", hold.accounts.isEmpty ? .null : .array(hold.accounts.map { .integer($0) })),
             ])
         }
         let document = JSONValue.compact([
@@ -130,6 +133,7 @@ extension ActiveCommand.Hold {
             isEscalated: record["escalated"]?.isTrue ?? false,
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
             needed: Int(try record.requiredCount("needed")),
-            approvals: record["approvals"]?.elements.compactMap(\.text) ?? [])
+            approvals: record["approvals"]?.elements.compactMap(\.text) ?? [],
+            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [])
     }
 }

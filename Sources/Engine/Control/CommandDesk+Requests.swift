@@ -144,24 +144,28 @@ extension CommandDesk {
 
     private func context(_ request: IncomingRequest) -> GuardContext {
         context(
-            request.command, issuer: request.sender.name, isSigned: request.sender.isProven, stage: .request,
-            isApproved: false)
+            request.command, request.sender, stage: .request,
+            isApproved: request.command.action == .renew && subject(of: request)?.isApproved ?? true)
+    }
+
+    /// What a `renew` is about.
+    private func subject(of request: IncomingRequest) -> ActiveCommand? {
+        held(by: request.sender.name, request.command, besides: request.command.id)
     }
 
     func context(_ command: ActiveCommand, stage: GuardContext.Stage) -> GuardContext {
-        context(
-            command.command, issuer: command.issuer, isSigned: command.isSigned, stage: stage,
-            isApproved: command.isApproved)
+        let sender = Sender(name: command.issuer, isProven: command.isSigned, account: command.account)
+        return context(command.command, sender, stage: stage, isApproved: command.isApproved)
     }
 
     private func context(
-        _ command: Command, issuer name: String, isSigned: Bool, stage: GuardContext.Stage, isApproved: Bool
+        _ command: Command, _ sender: Sender, stage: GuardContext.Stage, isApproved: Bool
     ) -> GuardContext {
-        let issuer = site.issuers[name]
+        let issuer = site.issuers[sender.name]
         let control = control(command.point)
         return GuardContext(
-            stage: stage, command: command, issuer: issuer, isSigned: isSigned, gateway: site.gateway,
-            settings: site.settings, point: site.points[command.point],
+            stage: stage, command: command, issuer: issuer, isSigned: sender.isProven, isLocal: sender.account != nil,
+            gateway: site.gateway, settings: site.settings, point: site.points[command.point],
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
             isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
@@ -219,8 +223,10 @@ extension CommandDesk {
 
     /// A newer command of the same issuer for the same point takes the place of those that were not written yet.
     private mutating func replaceEarlier(than newer: ActiveCommand) {
-        guard newer.command.action == .set else { return }
+        let action = newer.command.action
+        guard action == .set || action == .renew else { return }
         for command in active where command.issuer == newer.issuer && command.point == newer.point {
+            guard action == .set || command.command.action == .renew else { continue }
             guard command.id != newer.id, command.state == .held || command.state == .approved else { continue }
             move(command.id, .supersede, actor: newer.issuer, note: "by \(newer.id)")
         }

@@ -4,6 +4,7 @@ import Model
 extension CommandDesk {
     /// Starts the next thing that is to be done at a point, if nothing is out: persons first, then the way back, then machines.
     mutating func settle(_ point: String) {
+        guard !isResting else { return }
         while let control = points[point], control.busy == nil {
             if !isUnrecorded, let id = control.waiting.first(where: { isPersons($0) }) {
                 execute(id)

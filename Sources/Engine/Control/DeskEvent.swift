@@ -133,6 +133,10 @@ package struct IncomingOrder: Hashable, Sendable {
     package enum Order: Hashable, Sendable {
         case lockout(LockoutScope, isOn: Bool)
         case lane(issuer: String, point: String, Lane)
+        /// Somebody has looked after a point that the gateway cannot take back.
+        case acknowledge(point: String)
+        /// Why a value was changed at the device, told afterwards.
+        case explain(CommandID, HumanReason?, note: String?)
 
         /// Whether it stops something: that is never refused for what a message leaves out.
         package var isStop: Bool {
