@@ -202,7 +202,9 @@ class Site(Judged):
 
     def test_a_message_that_is_too_large_is_refused(self):
         time.sleep(0.5)
-        self.unattributed("d0/sp02", b"x" * 70_000, "bad_format")
+        for size in (70_000, 3_000_000):
+            self.unattributed("d0/sp02", b"x" * size, "bad_format")
+        self.assertGreaterEqual(self.plant.figures()["junk"], 2)
 
     # Guards
 

@@ -83,7 +83,7 @@ package struct CommandDesk: Sendable {
         case .readings(let samples): take(samples)
         case .wrote(let tag, let outcome): wrote(tag, outcome)
         case .readBack(let tag, let outcome): sawReadBack(tag, outcome)
-        case .broker(let isConnected): brokerLost = isConnected ? nil : brokerLost ?? now.uptime
+        case .broker(let isConnected, let silence): brokerLost = isConnected ? nil : brokerLost ?? now.uptime - silence
         case .readiness(let isGo, let until): readyUntil = isGo ? until : nil
         case .outcome(let outcome): take(outcome)
         case .beaten(let point, let failure): beaten(point, failure: failure)

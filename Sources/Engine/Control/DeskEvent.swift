@@ -214,7 +214,8 @@ package enum DeskEvent: Sendable {
     case readings([ReadingSample])
     case wrote(WriteTag, WriteOutcome)
     case readBack(WriteTag, ReadBack)
-    case broker(isConnected: Bool)
+    /// Whether there is any broker; where there is none any more, how long ago the last one was known to be alive.
+    case broker(isConnected: Bool, silentFor: Duration = .zero)
     /// What the readiness report says for writing, until when.
     case readiness(isGo: Bool, until: UnixTime)
     case outcome(Outcome)

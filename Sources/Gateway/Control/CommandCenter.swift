@@ -100,7 +100,9 @@ final class CommandCenter: Sendable {
             group.addTask { await self.followMetrics() }
             for connection in connections {
                 group.addTask {
-                    await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
+                    await connection.followSession {
+                        await self.hub.session(of: connection, isConnected: $0, silence: $1)
+                    }
                 }
                 group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
             }

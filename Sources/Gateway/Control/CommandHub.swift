@@ -19,6 +19,8 @@ actor CommandHub: ControlUplink {
     private var room: ControlRoom?
     private var connections: [CommandConnection] = []
     private var connected: Set<String> = []
+    /// Uptime of the last sign of life of any broker whose session has ended.
+    private var lastSign: Duration?
     private var deliveries: [DeliveryToken: Delivery] = [:]
     private var nextToken: DeliveryToken = 1
     /// Who waits for the events of a command: several may ask for the same one.
@@ -85,11 +87,15 @@ actor CommandHub: ControlUplink {
         }
     }
 
-    func session(of connection: CommandConnection, isConnected: Bool) async {
+    /// - Parameter silence: how long the broker had said nothing when the session ended.
+    func session(of connection: CommandConnection, isConnected: Bool, silence: Duration) async {
         let was = !connected.isEmpty
+        if !isConnected { lastSign = max(lastSign ?? .zero, clock.uptime - silence) }
         if isConnected { connected.insert(connection.name) } else { connected.remove(connection.name) }
         if isConnected { sendRetained(to: connection) }
-        if was == connected.isEmpty { await room?.submit(.broker(isConnected: !connected.isEmpty)) }
+        guard was == connected.isEmpty else { return }
+        let silent = lastSign.map { max(.zero, clock.uptime - $0) } ?? .zero
+        await room?.submit(.broker(isConnected: !connected.isEmpty, silentFor: silent))
     }
 
     private func sendRetained(to connection: CommandConnection) {
