@@ -119,8 +119,14 @@ class Site(Judged):
         self.write_of(self.plant, "d0/sp01", 22.5)
         self.send(document | {"value": 23.5})
         self.refused(command, "duplicate_conflict", "d0/sp01")
+        known = len(self.plant.ear.events[command])
+        # Somebody else's message, and a copy, say nothing under the id of a command that is in effect.
         self.send(document, "rival")
-        self.refused(command, "duplicate_conflict", "d0/sp01")
+        self.send(document, retain=True)
+        self.plant.publish("d0/sp01", b"", retain=True)
+        self.plant.ear.wait("two refusals", lambda: {"duplicate_conflict", "bad_format"} <= {
+            event["code"] for event in self.plant.ear.unattributed if event["point"] == "d0/sp01"})
+        self.assertEqual(self.plant.ear.events[command][known:], [])
         self.write_of(self.plant, "d0/sp01", 23.5, 0)
 
     def test_retained_expired_and_future_requests_are_refused(self):
@@ -166,8 +172,15 @@ class Site(Judged):
         time.sleep(1)
         signed = self.plant.issuers.sign(set_command("d0/sp00", 26), "opt")
         self.unattributed("d0/sp02", signed, "bad_format")
-        document = set_command("d0/sp02", 26, surprise=1)
-        self.unattributed("d0/sp02", self.plant.issuers.sign(document, "opt"), "bad_format")
+        for members, word in (({"surprise": 1}, "surprise"), ({"expires": None}, "expires"), ({"id": "7"}, "id")):
+            document = set_command("d0/sp02", 26, **members)
+            known = len(self.plant.ear.unattributed)
+            self.plant.publish("d0/sp02", self.plant.issuers.sign(document, "opt"))
+            if word == "id":
+                event = self.plant.ear.wait(word, lambda: self.plant.ear.unattributed[known:])[0]
+            else:
+                event = self.refused(document["id"], "bad_format", "d0/sp02")
+            self.assertIn(word, event["note"])
         command = self.send(set_command("d0/sp02", 26, target={"gateway": "other", "point": "d0/sp02"}))
         self.refused(command, "unknown_point", "d0/sp02")
 

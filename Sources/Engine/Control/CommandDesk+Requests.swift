@@ -62,8 +62,17 @@ extension CommandDesk {
         output.messages.append(
             .event(
                 CommandEvent(
-                    id: request.command.id, point: request.command.point, state: .rejected, code: code, time: now.utc,
+                    id: isAbout(request, code) ? request.command.id : nil, point: request.command.point,
+                    state: .rejected, code: code, time: now.utc,
+                    actor: request.sender.isProven ? request.sender.name : nil,
                     note: note, reply: request.reply)))
+    }
+
+    /// Whether the refusal may be said under the id. A copy, or somebody else's message with the id of a command that is there,
+    /// must not make its issuer believe that this command was refused.
+    private func isAbout(_ request: IncomingRequest, _ code: RefusalCode) -> Bool {
+        guard let known = known(request) else { return true }
+        return code == .duplicateConflict && request.sender.isProven && known.issuer == request.sender.name
     }
 
     mutating func take(_ junk: IncomingJunk) {
@@ -73,11 +82,16 @@ extension CommandDesk {
         guard junkBucket.take(at: now.uptime) else { return }
         leaf(
             "refused",
-            [("what", .string("junk")), ("point", .optional(junk.point)), ("code", .string(junk.code.rawValue))])
+            [
+                ("what", .string("junk")), ("id", .optional(junk.id?.description)), ("point", .optional(junk.point)),
+                ("code", .string(junk.code.rawValue)), ("note", .optional(junk.note)),
+            ])
+        let isKnown = junk.id.map { commands[$0] != nil || finished[$0] != nil } ?? false
         output.messages.append(
             .event(
                 CommandEvent(
-                    id: nil, point: junk.point, state: .rejected, code: junk.code, time: now.utc, reply: junk.reply)))
+                    id: isKnown ? nil : junk.id, point: junk.point, state: .rejected, code: junk.code, time: now.utc,
+                    note: junk.note, reply: junk.reply)))
     }
 
     // MARK: - The same id again

@@ -90,17 +90,27 @@ package struct IncomingRequest: Hashable, Sendable {
     }
 }
 
-/// A message that cannot be attributed: not readable, or its signature does not hold.
+/// A message that cannot be read as what its topic is for: junk, a signature that does not hold, or a document that says
+/// something else than it may.
 package struct IncomingJunk: Hashable, Sendable {
+    /// What it calls itself, where a signature holds; nil for what cannot be attributed.
+    package var id: CommandID?
     /// The point of its topic; nil where the topic is that of no point.
     package var point: String?
     package var code: RefusalCode
+    /// What is wrong, in words, for whoever signed it.
+    package var note: String?
     package var reply: ReplyAddress?
     package var token: DeliveryToken
 
-    package init(point: String?, code: RefusalCode, reply: ReplyAddress? = nil, token: DeliveryToken = 0) {
+    package init(
+        id: CommandID? = nil, point: String?, code: RefusalCode, note: String? = nil, reply: ReplyAddress? = nil,
+        token: DeliveryToken = 0
+    ) {
+        self.id = id
         self.point = point
         self.code = code
+        self.note = note
         self.reply = reply
         self.token = token
     }

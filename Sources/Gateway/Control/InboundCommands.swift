@@ -43,7 +43,12 @@ struct InboundCommands: Sendable {
         _ point: String, _ document: SignedDocument, _ message: InboundMessage, _ reply: ReplyAddress?,
         _ token: DeliveryToken
     ) throws(IntakeProblem) -> DeskEvent {
-        let command = try document.command()
+        let command: Command
+        do throws(IntakeProblem) { command = try document.command() } catch {
+            guard document.keyID != nil, case .format(let code, let why) = error else { throw error }
+            let id = document.value["id"]?.text.flatMap(CommandID.init)
+            return .junk(IncomingJunk(id: id, point: point, code: code, note: why, reply: reply, token: token))
+        }
         guard command.point == point else {
             throw .format(.badFormat, "the topic is of \(point), the command of \(command.point)")
         }
