@@ -308,8 +308,9 @@ class Site(Judged):
         self.write_of(self.plant, "d0/sp09", 21, 0)
         self.plant.decide(command, "carl")  # not an approver
         self.plant.decide(command, "adviser")  # a machine, and the one that asked
-        time.sleep(0.5)
-        self.assertEqual(self.plant.states(command)[-1], "held")
+        self.plant.ear.wait("two refusals", lambda: [
+            (event["state"], event["code"], event["actor"]) for event in self.plant.ear.events[command][2:]
+        ] == [("held", "not_authorised", "carl"), ("held", "not_authorised", "adviser")])
         self.plant.decide(command, "ben")
         self.assertEqual(self.expect(command, "approved")["actor"], "ben")
         self.expect(command, "verified")

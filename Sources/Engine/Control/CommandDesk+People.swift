@@ -9,8 +9,9 @@ extension CommandDesk {
         let refusal = objection(to: decision)
         output.replies.append(.answer(decision.token, refusal: refusal))
         guard refusal == nil, var hold = commands[decision.id]?.hold else {
-            if let refusal, refusal.code == .notAuthorised { recordRefused("decision", decision.sender, refusal) }
-            return
+            guard let refusal else { return }
+            if refusal.code == .notAuthorised { recordRefused("decision", decision.sender, refusal) }
+            return tell(decision, refusal)
         }
         leaf(
             "decision",
@@ -39,6 +40,21 @@ extension CommandDesk {
         } else {
             announceHold(decision.id)
         }
+    }
+
+    /// Who decides over a broker hears of a refusal where everything about the command is told; at the local socket it is the
+    /// answer. Says the state that the command has.
+    private mutating func tell(_ decision: IncomingDecision, _ refusal: DeskRefusal) {
+        let known =
+            commands[decision.id].map { ($0.point, $0.state) } ?? finished[decision.id].map { ($0.point, $0.state) }
+        guard let (point, state) = known, decision.sender.isProven, decision.sender.account == nil,
+            junkBucket.take(at: now.uptime)
+        else { return }
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: decision.id, point: point, state: state, code: refusal.code, time: now.utc,
+                    actor: decision.sender.name, note: "decision not taken: \(refusal.message)")))
     }
 
     private func objection(to decision: IncomingDecision) -> DeskRefusal? {
