@@ -31,7 +31,7 @@ class Site(Judged):
             "evidence": policy("sp27", evidence={"points": "d0/sp00", "max_age": "10s"}),
             "closed": policy("sp28", allow=["anna"]),
             "clamp": policy("d1/sp00"), "refuse": policy("d1/sp01"), "late": policy("d1/sp02"),
-            "silent": policy("d2/sp00", "d2/sp01", lease={"max": "1m"}),
+            "silent": policy("d2/sp00", "d2/sp01", "d2/sp02", lease={"max": "1m"}),
         }, devices=4)
         cls.addClassCleanup(cls.plant.close)
 
@@ -101,6 +101,38 @@ class Site(Judged):
             self.write_of(self.plant, point, 43)
             # The device is asked again by polls before the next case, so that it counts as healthy.
             self.plant.ear.wait("health", lambda: self.healthy("d2"), 15)
+
+    def test_what_a_converter_delivers_late_is_seen_also_after_it_was_given_up(self):
+        def silent(value):
+            self.plant.field.tell(2, "drop")
+            command = self.send(set_command("d2/sp02", value))
+            self.expect(command, "indeterminate")
+            self.plant.field.tell(2, "normal")
+            return command
+
+        command = silent(44)
+        time.sleep(4)  # read back more than once, and the old value each time
+        self.assertEqual(self.plant.states(command)[-1], "indeterminate")
+        self.plant.field.tell(2, "set", 2, 440)
+        self.expect(command, "verified")
+        self.expect(self.send(other_command("release", "d2/sp02")), "approved")
+        self.plant.restored("d2/sp02")
+        command = silent(45)
+        self.expect(command, "failed", "verify_mismatch", seconds=20)
+        self.plant.field.tell(2, "set", 2, 450)
+        self.plant.ear.wait("taken back", lambda: self.plant.writes("d2/sp02")[3:])
+        # Asked for once each, taken back once each.
+        self.assertEqual([raw for raw, _ in self.plant.writes("d2/sp02")], [440, 200, 450, 200])
+        self.assertEqual([leaf["id"] for leaf in self.plant.leaves() if leaf["kind"] == "late_write"], [command])
+
+    def test_a_lane_taken_down_to_shadow_takes_back_what_is_held(self):
+        command = self.send(set_command("d0/sp19", 55, lease={"seconds": 2}), "careful")
+        self.expect(command, "verified")
+        self.plant.order("anna", order="lane", issuer="careful", point="d0/sp19", lane="shadow", reason="comfort")
+        self.expect(command, "reverted")
+        self.assertEqual([event["reason"] for event in self.plant.ear.events[command] if "reason" in event], ["comfort"])
+        self.expect(self.send(set_command("d0/sp19", 56), "careful"), "shadowed")
+        self.assertEqual(self.plant.writes("d0/sp19"), [(550, "done"), (200, "done")])
 
     def healthy(self, device):
         now = time.time()
@@ -410,6 +442,13 @@ class Site(Judged):
         self.plant.field.tell(0, "set", 22, 333)
         self.assertEqual(self.expect(command, "overridden")["actor"], "local")
         self.refused(self.send(set_command("d0/sp22", 51)), "local_control", "d0/sp22")
+        why = {"id": command, "order": "explain", "reason": "comfort", "note": "hall 2"}
+        self.assertEqual(self.plant.ask("order carl " + json.dumps(why)), {"done": True})
+        told = self.plant.ear.wait("why", lambda: [e for e in self.plant.ear.events[command] if e.get("reason")])
+        self.assertEqual((told[0]["state"], told[0]["reason"], told[0]["actor"]), ("overridden", "comfort", "carl"))
+        rows = self.plant.run("commands", "export", "--format", "jsonl", "--state", self.plant.state).stdout.splitlines()
+        row = next(row for row in map(json.loads, rows) if row["id"] == command)
+        self.assertEqual((row["intervention"]["by"], row["intervention"]["reason"]), ("local", "comfort"))
         answer = self.plant.ask("command carl " + json.dumps(other_command("release", "d0/sp22", origin=origin("local"))))
         self.assertIn("events", answer)
         self.plant.restored("d0/sp22")
