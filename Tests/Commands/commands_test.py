@@ -376,6 +376,10 @@ class Site(Judged):
         self.held(command)
         self.plant.decide(command, "anna")
         self.plant.decide(command, "anna")
+        told = self.plant.ear.wait("one of two", lambda: [
+            held for _, held, _ in self.plant.ear.documents["held/1"] if held["id"] == command and held["approvals"]])[0]
+        self.assertEqual(told["approvals"], ["anna"])
+        self.assertGreater(len(told["guards"]), 10)  # who decides second sees them, too
         time.sleep(0.3)
         self.write_of(self.plant, "d0/sp12", 40, 0)
         self.plant.decide(command, "ben")

@@ -224,7 +224,10 @@ extension CommandDesk {
     mutating func approve(_ id: CommandID, actor: String? = nil, guards: [GuardVerdict] = []) {
         guard let command = commands[id] else { return }
         if command.state == .received { replaceEarlier(than: command) }
-        heard[command.issuer] = now.uptime
+        // Who has a key and did not use it has not shown to be alive: anybody can write that name.
+        if command.isSigned || site.issuers[command.issuer]?.key == Issuer.Key.none {
+            heard[command.issuer] = now.uptime
+        }
         if command.hold != nil { noteDecided(id) }
         move(id, .approve, actor: actor, guards: guards)
         switch command.command.action {

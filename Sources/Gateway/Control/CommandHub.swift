@@ -107,6 +107,7 @@ actor CommandHub: ControlUplink {
     // MARK: - ControlUplink
 
     func publish(_ message: DeskMessage) {
+        let message = completed(message)
         switch message {
         case .event(let event):
             for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(event) }
@@ -129,6 +130,15 @@ actor CommandHub: ControlUplink {
                 expiry: Self.eventExpiry)
             for connection in connections where connection.name == reply.broker { connection.send(answer) }
         }
+    }
+
+    /// Who decides second, or after an escalation, needs to see what the guards said, which the desk tells once.
+    private func completed(_ message: DeskMessage) -> DeskMessage {
+        guard case .held(var command) = message, command.guards.isEmpty, let known = held[command.command.id] else {
+            return message
+        }
+        command.guards = known.guards
+        return .held(command)
     }
 
     private func forgetHeld(_ id: CommandID) {

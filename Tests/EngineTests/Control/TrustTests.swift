@@ -118,6 +118,25 @@ import Testing
         #expect(plant.states(1).last == .verified)
     }
 
+    @Test(arguments: [Issuer.Key.none, .ed25519([1])])
+    func anUnsignedMessageIsNoSignOfLifeOfWhoHasAKey(key: Issuer.Key) throws {
+        var plant = try Plant(
+            ControlFixture.site({ $0.allowsUnsigned = true }) { settings in
+                for index in settings.issuers.indices where settings.issuers[index].name == "opt" {
+                    settings.issuers[index].key = key
+                    settings.issuers[index].heartbeat = .seconds(10)
+                }
+            })
+        try plant.ask(1, lease: 600)
+        try plant.answer()
+        try plant.pass(6)
+        let command = ControlFixture.command(2, action: .renew, at: plant.now)
+        try plant.handle(.request(ControlFixture.request(command, isProven: false)))
+        #expect(plant.states(2).last == .approved)
+        try plant.pass(6)
+        #expect((plant.states(1).last == .verified) == (key == .none))
+    }
+
     // MARK: - While the site file changes
 
     @Test func nothingIsBegunAtADeviceWhileTheDeskRests() throws {
