@@ -389,8 +389,11 @@ class Site(Judged):
     def test_promotion_by_topic_and_by_socket_one_step_at_a_time(self):
         lane = {"order": "lane", "issuer": "pilot", "point": "d0/sp15"}
         self.plant.order("pilot", **lane, lane="advise")  # not a person
+        known = len(self.plant.ear.unattributed)
         self.plant.order("anna", **lane, lane="supervised")  # two steps
-        time.sleep(0.5)
+        told = self.plant.ear.wait("why not", lambda: [
+            e for e in self.plant.ear.unattributed[known:] if e.get("actor") == "anna"])[0]
+        self.assertEqual((told["point"], told["code"]), ("d0/sp15", "not_ready"))
         self.expect(self.send(set_command("d0/sp15", 41), "pilot"), "shadowed")
         self.plant.order("anna", **lane, lane="advise", reason="a month in the shadow")
         self.plant.ear.wait("advise", lambda: self.promoted("advise"))

@@ -112,7 +112,10 @@ extension CommandDesk {
         if let copy = order.copy, followed[copy.digest] != nil { return }
         let refusal = objection(to: order) ?? remember(order)
         output.replies.append(.answer(order.token, refusal: refusal))
-        if let refusal { return recordRefused("order", order.sender, refusal) }
+        if let refusal {
+            recordRefused("order", order.sender, refusal)
+            return tell(order, refusal)
+        }
         switch order.order {
         case .lockout(let scope, let isOn): setLockout(scope, isOn: isOn, order)
         case .lane(let issuer, let point, let lane):
@@ -120,6 +123,18 @@ extension CommandDesk {
         case .acknowledge(let point): acknowledge(point, order)
         case .explain(let id, let reason, let note): explain(id, by: order.sender, reason: reason, note: note)
         }
+    }
+
+    /// Who orders over a broker hears of a refusal where the point's events are told, if the order is about a point that is
+    /// here, and on the response topic.
+    private mutating func tell(_ order: IncomingOrder, _ refusal: DeskRefusal) {
+        guard order.copy != nil, order.sender.isProven, junkBucket.take(at: now.uptime) else { return }
+        let point = order.order.point.flatMap { site.points[$0]?.id }
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: nil, point: point, state: .rejected, code: refusal.code, time: now.utc,
+                    actor: order.sender.name, note: "order not followed: \(refusal.message)", reply: order.reply)))
     }
 
     /// Follows a signed order once. To stop something is never refused for lack of room.

@@ -152,6 +152,14 @@ package struct IncomingOrder: Hashable, Sendable {
         package var isStop: Bool {
             if case .lockout(_, isOn: true) = self { true } else { false }
         }
+
+        /// The point that it is about, where it is one.
+        var point: String? {
+            switch self {
+            case .lockout(.point(let point), _), .lane(_, let point, _), .acknowledge(let point): point
+            case .lockout, .explain: nil
+            }
+        }
     }
 
     /// What makes a signed message this one and no other, and until when it could be sent again by whoever copied it.
@@ -172,17 +180,19 @@ package struct IncomingOrder: Hashable, Sendable {
     package var sender: Sender
     /// Nil for an order that nobody can copy.
     package var copy: Copy?
+    package var reply: ReplyAddress?
     package var token: DeliveryToken
 
     package init(
         _ order: Order, gateway: String? = nil, reason: String? = nil, sender: Sender, copy: Copy? = nil,
-        token: DeliveryToken = 0
+        reply: ReplyAddress? = nil, token: DeliveryToken = 0
     ) {
         self.order = order
         self.gateway = gateway
         self.reason = reason
         self.sender = sender
         self.copy = copy
+        self.reply = reply
         self.token = token
     }
 }
