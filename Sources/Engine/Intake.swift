@@ -54,7 +54,7 @@ package struct IntakeSettings: Hashable, Sendable {
     package var sessionExpiry: Duration
 
     package init(
-        window: Int = 20, largestPayload: Int = 64 << 10, largestPacket: Int = 1 << 20,
+        window: Int = 20, largestPayload: Int = 64 << 10, largestPacket: Int = 8 << 20,
         holdTime: Duration = .seconds(5), sessionExpiry: Duration = .seconds(3600)
     ) {
         self.window = window

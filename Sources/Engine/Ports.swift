@@ -257,6 +257,9 @@ package enum PublishOutcome: Hashable, Sendable {
 package enum UplinkEvent: Hashable, Sendable {
     /// A session stands. `packetLimit` is the largest packet that the broker takes, nil where it did not say.
     case connected(packetLimit: Int?, receiveMaximum: Int?)
+    /// The broker has kept the connection open and said nothing for so long; ``disconnected(_:)`` follows. Only told by a
+    /// connection that takes messages in.
+    case silent(Duration)
     /// The session is gone; publishes without an outcome will not get one.
     case disconnected(String)
     case outcome(PublishToken, PublishOutcome)

@@ -119,6 +119,19 @@ actor Assembly {
         if let running = commands, !change.connectionsToStop.isEmpty || !isUnchanged(running, site, keys) {
             await running.center.rest()
         }
+        do {
+            try await carryOut(change, site, declared, keys)
+        } catch {
+            await commands?.center.resume()
+            throw error
+        }
+        // The desk may have outlived the change, and a stop needs it to take back what is leased.
+        await commands?.center.resume()
+    }
+
+    private func carryOut(
+        _ change: SiteChange, _ site: Site, _ declared: Site, _ keys: [String: IssuerKey]
+    ) async throws {
         keepReadings(for: site)
         defer { passReadings() }
         for name in change.connectionsToStop { await stopConnection(name) }

@@ -15,6 +15,8 @@ final class Inlet: Sendable {
         var unsettled: Set<Receipt> = []
         var isGivenBack = false
         var figures = IntakeFigures()
+        /// When anything was last read from the broker.
+        var heard = ContinuousClock.now
     }
 
     /// Receipts of this process, so that one of a connection that was replaced is worth nothing to its successor.
@@ -45,6 +47,9 @@ final class Inlet: Sendable {
     }
 
     var figures: IntakeFigures { state.withLock { $0.figures } }
+
+    /// How long the broker has said nothing at all.
+    var silence: Duration { state.withLock { $0.heard.duration(to: .now) } }
 
     // MARK: - Any thread
 
@@ -81,6 +86,9 @@ final class Inlet: Sendable {
 
     // MARK: - Network thread
 
+    /// Something was read.
+    func noteHeard() { state.withLock { $0.heard = .now } }
+
     func drainWakes() {
         var bytes = [UInt8](repeating: 0, count: 64)
         while read(wakeReader, &bytes, bytes.count) > 0 {}
@@ -94,6 +102,7 @@ final class Inlet: Sendable {
             state.unsettled = []
             state.isGivenBack = false
             state.figures.refusedFilters = []
+            state.heard = .now
         }
     }
 

@@ -49,6 +49,7 @@ extension MosquittoClient {
             var polled = pollfd(fd: mosquitto_socket(pointer), events: Int16(POLLIN), revents: 0)
             guard polled.fd >= 0, poll(&polled, 1, 0) > 0 else { break }
             code = mosquitto_loop_read(pointer, 1)
+            if code == MOSQ_ERR_SUCCESS.rawValue { inlet.noteHeard() }
         }
         return code
     }

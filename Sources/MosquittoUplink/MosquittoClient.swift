@@ -79,10 +79,12 @@ final class MosquittoClient: Sendable {
 
     /// Connects, without a word of MQTT yet. The kernel alone would try for two minutes where nobody answers.
     ///
-    /// - Parameter limit: how long each address of the host may take.
+    /// - Parameters:
+    ///   - pingInterval: seconds, see MQTT 5, 3.1.2.10.
+    ///   - limit: how long each address of the host may take.
     /// - Returns: the library's code.
     func connect(
-        to endpoint: Endpoint, keepAlive: Duration, properties: OpaquePointer?, within limit: Duration
+        to endpoint: Endpoint, pingInterval: Int32, properties: OpaquePointer?, within limit: Duration
     ) -> Int32 {
         let watch = DispatchSource.makeTimerSource()
         let interval = DispatchTimeInterval.milliseconds(Int(limit.milliseconds))
@@ -95,7 +97,7 @@ final class MosquittoClient: Sendable {
             isConnecting.withLock { $0 = false }
         }
         return mosquitto_connect_bind_v5(
-            pointer, endpoint.host, Int32(endpoint.port), Int32(keepAlive.milliseconds / 1000), nil, properties)
+            pointer, endpoint.host, Int32(endpoint.port), pingInterval, nil, properties)
     }
 
     /// Gives up the address that is being connected to, if any: Linux ends a connect(2) whose socket is shut down.

@@ -20,8 +20,12 @@ struct CommandsParser {
         settings.skew = fields["skew"]?.duration(in: .seconds(1) ... .seconds(3600)) ?? settings.skew
         settings.longestExpiry =
             fields["longest_expiry"]?.duration(in: .seconds(1) ... .seconds(86_400)) ?? settings.longestExpiry
-        settings.issuers = (fields["issuers"]?.members(allowed: "name: {key, category}") ?? []).compactMap {
-            issuer($0.key, $0.keyField, $0.value)
+        for (name, keyField, value) in fields["issuers"]?.members(allowed: "name: {key, category}") ?? [] {
+            guard let issuer = issuer(name, keyField, value) else { continue }
+            if issuer.key != .none, let other = settings.issuers.first(where: { $0.key == issuer.key }) {
+                keyField.fail("\(other.name) and \(name) have the same key; each issuer needs its own")
+            }
+            settings.issuers.append(issuer)
         }
         var covered: [String: String] = [:]
         for (name, keyField, value) in fields["policies"]?.members(allowed: "name: {points, allow, …}") ?? [] {

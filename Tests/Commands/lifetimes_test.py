@@ -218,6 +218,32 @@ class Lifetimes(Judged):
         plant.stop()
         self.judge(plant)
 
+    def test_an_alarm_that_only_a_person_can_end_is_acknowledged_for_good(self):
+        plant = self.plant({"b": policy("d1/sp00"), "c": policy("sp01")}, devices=2)
+        self.take(plant, "d1/sp00")
+        plant.gateway.kill()
+        for kind, name in (("devices", "d1"), ("connections", "c1")):
+            plant.settings[kind].pop(name)
+        plant.settings["commands"]["policies"].pop("b")
+        plant.start()
+
+        def acknowledge(point):
+            return plant.run("command", "acknowledge", point, "--reason", "20 by hand", "--as", "carl", "--state", plant.state)
+
+        self.assertEqual(acknowledge("d0/sp01").returncode, 1)
+        done = acknowledge("d1/sp00")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.status(plant).get("alarms", []), [])
+        rig.wait_for("the slot to be cleared", 5, lambda: not self.retained(plant, "c/slot/d1/sp00"))
+        plant.gateway.kill()
+        plant.start()
+        time.sleep(1)
+        self.assertEqual(self.status(plant).get("alarms", []), [])
+        self.assertEqual([(leaf["by"], leaf["reason"]) for leaf in self.kinds(plant, "acknowledged")],
+                         [("carl", "20 by hand")])
+        plant.stop()
+        self.judge(plant)
+
     # Without a ledger
 
     def test_without_its_ledger_the_gateway_ends_leases_and_begins_nothing(self):

@@ -2,11 +2,13 @@
 counts is what the devices' log says, and the audit export. Loopback only."""
 
 import json
+import os
+import signal
 import time
 import unittest
 
 from judge import ISSUERS, Judged, policy
-from plant import Plant, origin, set_command
+from plant import Plant, origin, rig, set_command
 
 
 class Stopping(Judged):
@@ -56,6 +58,27 @@ class Stopping(Judged):
             time.sleep(0.05)
         self.assertEqual(plant.writes("d0/sp00"), [(350, "done"), (200, "done")])
         self.assertEqual(plant.writes("d0/sp01"), [(360, "done")])
+        plant.stop()
+        self.judge(plant)
+
+    def test_a_broker_that_falls_silent_counts_as_away_since_it_was_last_heard(self):
+        plant = self.plant(commands={"broker_loss": "9s"})
+        plant.settings["publish"]["p0"]["keepalive"] = "5s"
+        plant.reload()
+        time.sleep(1)
+        command = plant.send(set_command("d0/sp00", 35))
+        plant.expect(command, "verified")
+        time.sleep(0.5)
+        silent = time.monotonic()
+        os.kill(plant.brokers[0].pid, signal.SIGSTOP)
+        try:
+            rig.wait_for("the fallback", 30, lambda: len(plant.writes("d0/sp00")) > 1)
+            took = time.monotonic() - silent
+        finally:
+            os.kill(plant.brokers[0].pid, signal.SIGCONT)
+        # Noticed after 5 to 10 s; counted from then it would take 14 at least.
+        self.assertTrue(8.5 < took < 13, took)
+        plant.expect(command, "reverted")
         plant.stop()
         self.judge(plant)
 

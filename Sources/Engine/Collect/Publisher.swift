@@ -188,6 +188,7 @@ package actor Publisher {
             let isStarting = figures.sessions == 1 && clock.uptime - start.uptime < Self.startTime
             pending.connected(next: isStarting ? start.next : await journal.next)
             announcements = await greeting()
+        case .silent: break
         case .disconnected(let reason):
             figures.isConnected = false
             figures.trouble = reason

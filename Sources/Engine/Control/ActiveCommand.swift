@@ -11,6 +11,8 @@ package struct ActiveCommand: Hashable, Sendable {
         package var approvers: [String]
         package var needed: Int
         package var approvals: [String] = []
+        /// Accounts at the local socket that approved: whoever has one may claim several names.
+        package var accounts: [UInt32] = []
     }
 
     package var command: Command
@@ -46,6 +48,9 @@ package struct ActiveCommand: Hashable, Sendable {
     /// Read-backs that found nobody, and when the next one is due.
     package var readBacks = 0
     package var nextReadBack: Deadline?
+    /// Uptime from which on a device that still shows the old value has not taken the write; nil until it was seen to show it.
+    /// Not recorded: a start waits for the whole time again.
+    package var lostFrom: Duration?
 
     package var id: CommandID { command.id }
     package var point: String { command.point }
@@ -66,6 +71,7 @@ extension ActiveCommand {
                 ("escalation", .stored(hold.escalation?.utc)),
                 ("escalated", .bool(hold.isEscalated)), ("approvers", .texts(hold.approvers)),
                 ("needed", .integer(hold.needed)), ("approvals", .texts(hold.approvals)),
+                ("accounts", hold.accounts.isEmpty ? .null : .array(hold.accounts.map { .integer($0) })),
             ])
         }
         let document = JSONValue.compact([
@@ -127,6 +133,7 @@ extension ActiveCommand.Hold {
             isEscalated: record["escalated"]?.isTrue ?? false,
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
             needed: Int(try record.requiredCount("needed")),
-            approvals: record["approvals"]?.elements.compactMap(\.text) ?? [])
+            approvals: record["approvals"]?.elements.compactMap(\.text) ?? [],
+            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [])
     }
 }

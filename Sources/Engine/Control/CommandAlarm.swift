@@ -18,7 +18,7 @@ package struct CommandAlarm: Hashable, Sendable {
 
     package var advice: String {
         isOrphaned
-            ? "set it at the device by hand, or put the device back into the site file"
+            ? "set it at the device by hand and acknowledge it, or put the device back into the site file"
             : "look at the device; the gateway goes on trying"
     }
 }

@@ -9,8 +9,9 @@ extension CommandDesk {
         let refusal = objection(to: decision)
         output.replies.append(.answer(decision.token, refusal: refusal))
         guard refusal == nil, var hold = commands[decision.id]?.hold else {
-            if let refusal, refusal.code == .notAuthorised { recordRefused("decision", decision.sender, refusal) }
-            return
+            guard let refusal else { return }
+            if refusal.code == .notAuthorised { recordRefused("decision", decision.sender, refusal) }
+            return tell(decision, refusal)
         }
         leaf(
             "decision",
@@ -30,6 +31,7 @@ extension CommandDesk {
                 note: decision.reason?.rawValue ?? decision.note)
         }
         hold.approvals.append(decision.sender.name)
+        if let account = decision.sender.account { hold.accounts.append(account.userID) }
         commands[decision.id]?.hold = hold
         output.changed.insert(decision.id)
         if hold.approvals.count >= hold.needed {
@@ -38,6 +40,21 @@ extension CommandDesk {
         } else {
             announceHold(decision.id)
         }
+    }
+
+    /// Who decides over a broker hears of a refusal where everything about the command is told; at the local socket it is the
+    /// answer. Says the state that the command has.
+    private mutating func tell(_ decision: IncomingDecision, _ refusal: DeskRefusal) {
+        let known =
+            commands[decision.id].map { ($0.point, $0.state) } ?? finished[decision.id].map { ($0.point, $0.state) }
+        guard let (point, state) = known, decision.sender.isProven, decision.sender.account == nil,
+            junkBucket.take(at: now.uptime)
+        else { return }
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: decision.id, point: point, state: state, code: refusal.code, time: now.utc,
+                    actor: decision.sender.name, note: "decision not taken: \(refusal.message)")))
     }
 
     private func objection(to decision: IncomingDecision) -> DeskRefusal? {
@@ -59,7 +76,22 @@ extension CommandDesk {
         guard !decision.isApproval || !hold.approvals.contains(name) else {
             return DeskRefusal(code: .notAuthorised, message: "\(name) has approved already; another person is needed")
         }
-        return nil
+        return objection(to: decision, account: command, hold)
+    }
+
+    /// A name at the local socket is a claim, the account is not: one account is one person, whatever it calls itself. But
+    /// the superuser, who could be every account, and whose commands several people give.
+    private func objection(
+        to decision: IncomingDecision, account command: ActiveCommand, _ hold: ActiveCommand.Hold
+    ) -> DeskRefusal? {
+        guard decision.isApproval, let account = decision.sender.account, account.userID != 0 else { return nil }
+        let word = account.userName ?? "uid \(account.userID)"
+        let way = "another account, or a signed decision, is needed"
+        if command.account?.userID == account.userID {
+            return DeskRefusal(code: .notAuthorised, message: "the account \(word) asked for it; \(way)")
+        }
+        guard hold.accounts.contains(account.userID) else { return nil }
+        return DeskRefusal(code: .notAuthorised, message: "the account \(word) has approved already; \(way)")
     }
 
     private mutating func recordRefused(_ what: String, _ sender: Sender, _ refusal: DeskRefusal) {
@@ -81,12 +113,29 @@ extension CommandDesk {
         if let copy = order.copy, followed[copy.digest] != nil { return }
         let refusal = objection(to: order) ?? remember(order)
         output.replies.append(.answer(order.token, refusal: refusal))
-        if let refusal { return recordRefused("order", order.sender, refusal) }
+        if let refusal {
+            recordRefused("order", order.sender, refusal)
+            return tell(order, refusal)
+        }
         switch order.order {
         case .lockout(let scope, let isOn): setLockout(scope, isOn: isOn, order)
         case .lane(let issuer, let point, let lane):
             setLane(lane, issuer: issuer, point: point, by: order.sender, reason: order.reason)
+        case .acknowledge(let point): acknowledge(point, order)
+        case .explain(let id, let reason, let note): explain(id, by: order.sender, reason: reason, note: note)
         }
+    }
+
+    /// Who orders over a broker hears of a refusal where the point's events are told, if the order is about a point that is
+    /// here, and on the response topic.
+    private mutating func tell(_ order: IncomingOrder, _ refusal: DeskRefusal) {
+        guard order.copy != nil, order.sender.isProven, junkBucket.take(at: now.uptime) else { return }
+        let point = order.order.point.flatMap { site.points[$0]?.id }
+        output.messages.append(
+            .event(
+                CommandEvent(
+                    id: nil, point: point, state: .rejected, code: refusal.code, time: now.utc,
+                    actor: order.sender.name, note: "order not followed: \(refusal.message)", reply: order.reply)))
     }
 
     /// Follows a signed order once. To stop something is never refused for lack of room.
@@ -125,7 +174,15 @@ extension CommandDesk {
             if order.order.isStop, site.issuers[name] != nil { return nil }
             return DeskRefusal(code: .notAuthorised, message: "\(name) is not a person that the site file names")
         }
-        guard case .lane(let issuer, let point, let lane) = order.order else { return nil }
+        switch order.order {
+        case .lockout: return nil
+        case .lane(let issuer, let point, let lane): return objection(by: name, issuer, point, lane)
+        case .acknowledge(let point): return objectionToAcknowledging(point)
+        case .explain(let id, _, _): return objectionToExplaining(id)
+        }
+    }
+
+    private func objection(by name: String, _ issuer: String, _ point: String, _ lane: Lane) -> DeskRefusal? {
         guard let issuer = site.issuers[issuer], !issuer.category.isPerson, issuer.name != name else {
             return DeskRefusal(code: .notAuthorised, message: "lanes are for machines that the site file names")
         }
@@ -171,6 +228,32 @@ extension CommandDesk {
             ("issuer", .string(issuer)), ("point", .string(point)), ("lane", .string(lane.rawValue)),
         ])
         output.record(LedgerRecord(kind: Self.laneKind, key: "\(issuer)/\(point)", body: body.bytes))
+        if lane == .shadow { silence(issuer, at: point, by: by, reason: reason) }
+    }
+
+    /// In the lane `shadow` nothing of a machine is in effect, and nothing waits to be.
+    private mutating func silence(_ issuer: String, at point: String, by: Sender, reason: String?) {
+        let cause = "the lane of \(issuer) is shadow now"
+        for command in active where command.issuer == issuer && command.point == point {
+            let isPerson = site.issuers[by.name]?.category.isPerson ?? false
+            func note(_ kind: Intervention.Kind, _ desk: inout CommandDesk) {
+                guard isPerson else { return }
+                desk.intervene(
+                    command.id, kind, by: by.name, reason: reason.flatMap(HumanReason.init(rawValue:)), note: reason)
+            }
+            switch command.state {
+            case .held:
+                note(.cancelled, &self)
+                move(command.id, .cancel, code: .modeBlocked, note: cause)
+            case .approved:
+                note(.cancelled, &self)
+                move(command.id, .reject, code: .modeBlocked, note: cause)
+            case .verified, .preempted:
+                note(.released, &self)
+                takeBack(command.id, cause: cause)
+            default: continue
+            }
+        }
     }
 
     static var laneKind: String { "lane" }
@@ -237,6 +320,11 @@ extension CommandDesk {
     }
 
     private mutating func releaseOverride(_ command: ActiveCommand) {
+        let rationale = command.command.rationale
+        if let id = control(command.point).overridden, rationale?.reason != nil || rationale?.text != nil {
+            let sender = Sender(name: command.issuer, account: command.account)
+            explain(id, by: sender, reason: rationale?.reason, note: rationale?.text)
+        }
         clearOverride(command.point)
         let policy = site.points[command.point]?.policy
         let lower = control(command.point).slots.highest?.occupant
@@ -249,15 +337,22 @@ extension CommandDesk {
     mutating func clearOverride(_ point: String) {
         guard let occupant = control(point).slots[.localOperator], occupant.command == nil else { return }
         points[point]?.slots.empty(.localOperator)
+        points[point]?.overridden = nil
         output.record(LedgerRecord(kind: Self.overrideKind, key: point, body: nil))
         output.touched.insert(point)
     }
 
+    /// The command in effect, or preempted, that a `renew` of `issuer` means.
+    func held(by issuer: String, _ renewal: Command, besides id: CommandID) -> ActiveCommand? {
+        active.first {
+            $0.point == renewal.point && $0.issuer == issuer && $0.id != id
+                && ($0.state == .verified || $0.state == .preempted)
+                && (renewal.subject.map { [subject = $0.id] in $0 == subject } ?? true)
+        }
+    }
+
     mutating func renew(_ command: ActiveCommand) {
-        if let held = active.first(where: {
-            $0.point == command.point && $0.issuer == command.issuer && $0.id != command.id
-                && ($0.state == .verified || $0.state == .preempted) && command.isAbout($0.id)
-        }) {
+        if let held = held(by: command.issuer, command.command, besides: command.id) {
             var asked = held
             asked.command.lease = command.command.lease ?? held.command.lease
             // A lease is never renewed into a hold without an end.

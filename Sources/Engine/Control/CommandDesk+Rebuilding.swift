@@ -65,6 +65,7 @@ extension CommandDesk {
             guard let value = body.storedValue("value") else { throw RecordError("value") }
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
+            points[key]?.overridden = body["id"]?.text.flatMap(CommandID.init)
         case Self.orderKind:
             let longest = site.settings.longestExpiry
             var forget = Deadline(stored: try body.requiredTime("expires") + longest, at: now)

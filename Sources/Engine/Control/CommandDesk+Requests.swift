@@ -64,8 +64,17 @@ extension CommandDesk {
         output.messages.append(
             .event(
                 CommandEvent(
-                    id: request.command.id, point: request.command.point, state: .rejected, code: code, time: now.utc,
+                    id: isAbout(request, code) ? request.command.id : nil, point: request.command.point,
+                    state: .rejected, code: code, time: now.utc,
+                    actor: request.sender.isProven ? request.sender.name : nil,
                     note: note, reply: request.reply)))
+    }
+
+    /// Whether the refusal may be said under the id. A copy, or somebody else's message with the id of a command that is there,
+    /// must not make its issuer believe that this command was refused.
+    private func isAbout(_ request: IncomingRequest, _ code: RefusalCode) -> Bool {
+        guard let known = known(request) else { return true }
+        return code == .duplicateConflict && request.sender.isProven && known.issuer == request.sender.name
     }
 
     mutating func take(_ junk: IncomingJunk) {
@@ -75,11 +84,16 @@ extension CommandDesk {
         guard junkBucket.take(at: now.uptime) else { return }
         leaf(
             "refused",
-            [("what", .string("junk")), ("point", .optional(junk.point)), ("code", .string(junk.code.rawValue))])
+            [
+                ("what", .string("junk")), ("id", .optional(junk.id?.description)), ("point", .optional(junk.point)),
+                ("code", .string(junk.code.rawValue)), ("note", .optional(junk.note)),
+            ])
+        let isKnown = junk.id.map { commands[$0] != nil || finished[$0] != nil } ?? false
         output.messages.append(
             .event(
                 CommandEvent(
-                    id: nil, point: junk.point, state: .rejected, code: junk.code, time: now.utc, reply: junk.reply)))
+                    id: isKnown ? nil : junk.id, point: junk.point, state: .rejected, code: junk.code, time: now.utc,
+                    note: junk.note, reply: junk.reply)))
     }
 
     // MARK: - The same id again
@@ -149,24 +163,28 @@ extension CommandDesk {
 
     private func context(_ request: IncomingRequest) -> GuardContext {
         context(
-            request.command, issuer: request.sender.name, isSigned: request.sender.isProven, stage: .request,
-            isApproved: false)
+            request.command, request.sender, stage: .request,
+            isApproved: request.command.action == .renew && subject(of: request)?.isApproved ?? true)
+    }
+
+    /// What a `renew` is about.
+    private func subject(of request: IncomingRequest) -> ActiveCommand? {
+        held(by: request.sender.name, request.command, besides: request.command.id)
     }
 
     func context(_ command: ActiveCommand, stage: GuardContext.Stage) -> GuardContext {
-        context(
-            command.command, issuer: command.issuer, isSigned: command.isSigned, stage: stage,
-            isApproved: command.isApproved)
+        let sender = Sender(name: command.issuer, isProven: command.isSigned, account: command.account)
+        return context(command.command, sender, stage: stage, isApproved: command.isApproved)
     }
 
     private func context(
-        _ command: Command, issuer name: String, isSigned: Bool, stage: GuardContext.Stage, isApproved: Bool
+        _ command: Command, _ sender: Sender, stage: GuardContext.Stage, isApproved: Bool
     ) -> GuardContext {
-        let issuer = site.issuers[name]
+        let issuer = site.issuers[sender.name]
         let control = control(command.point)
         return GuardContext(
-            stage: stage, command: command, issuer: issuer, isSigned: isSigned, gateway: site.gateway,
-            settings: site.settings, point: site.points[command.point],
+            stage: stage, command: command, issuer: issuer, isSigned: sender.isProven, isLocal: sender.account != nil,
+            gateway: site.gateway, settings: site.settings, point: site.points[command.point],
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
             isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
@@ -211,7 +229,10 @@ extension CommandDesk {
     mutating func approve(_ id: CommandID, actor: String? = nil, guards: [GuardVerdict] = []) {
         guard let command = commands[id] else { return }
         if command.state == .received { replaceEarlier(than: command) }
-        heard[command.issuer] = now.uptime
+        // Who has a key and did not use it has not shown to be alive: anybody can write that name.
+        if command.isSigned || site.issuers[command.issuer]?.key == Issuer.Key.none {
+            heard[command.issuer] = now.uptime
+        }
         if command.hold != nil { noteDecided(id) }
         move(id, .approve, actor: actor, guards: guards)
         switch command.command.action {
@@ -224,8 +245,10 @@ extension CommandDesk {
 
     /// A newer command of the same issuer for the same point takes the place of those that were not written yet.
     private mutating func replaceEarlier(than newer: ActiveCommand) {
-        guard newer.command.action == .set else { return }
+        let action = newer.command.action
+        guard action == .set || action == .renew else { return }
         for command in active where command.issuer == newer.issuer && command.point == newer.point {
+            guard action == .set || command.command.action == .renew else { continue }
             guard command.id != newer.id, command.state == .held || command.state == .approved else { continue }
             move(command.id, .supersede, actor: newer.issuer, note: "by \(newer.id)")
         }

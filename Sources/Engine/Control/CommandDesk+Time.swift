@@ -178,7 +178,7 @@ extension CommandDesk {
     mutating func take(_ samples: [ReadingSample]) {
         for sample in samples {
             readings.update(sample, at: now)
-            noticeOverride(sample)
+            if !takeBackStray(sample) { noticeOverride(sample) }
         }
         for command in active where command.state == .verified { superviseInterlocks(command) }
     }
@@ -197,7 +197,10 @@ extension CommandDesk {
         move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
         points[sample.point]?.slots.take(
             .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))
-        let body = JSONValue.compact([("value", .stored(sample.value)), ("since", .stored(now.utc))])
+        points[sample.point]?.overridden = id
+        let body = JSONValue.compact([
+            ("value", .stored(sample.value)), ("since", .stored(now.utc)), ("id", .string(id.description)),
+        ])
         output.record(LedgerRecord(kind: Self.overrideKind, key: sample.point, body: body.bytes))
     }
 }

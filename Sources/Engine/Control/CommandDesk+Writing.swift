@@ -4,6 +4,7 @@ import Model
 extension CommandDesk {
     /// Starts the next thing that is to be done at a point, if nothing is out: persons first, then the way back, then machines.
     mutating func settle(_ point: String) {
+        guard !isResting else { return }
         while let control = points[point], control.busy == nil {
             if !isUnrecorded, let id = control.waiting.first(where: { isPersons($0) }) {
                 execute(id)
@@ -156,6 +157,7 @@ extension CommandDesk {
                 intervene(other.id, .preempted, with: winner)
                 move(other.id, .preempt, note: "by \(winner.id)")
             case .indeterminate:
+                expectStray(other)
                 intervene(other.id, .superseded, with: winner)
                 move(other.id, .override, note: "by \(winner.id)")
             case .preempted where other.slot == winner.slot:
@@ -227,11 +229,23 @@ extension CommandDesk {
             if agree(point, value, wanted) {
                 tookEffect(command.id)
             } else if let before = command.before, agree(point, value, before) {
-                fail(command.id, .verifyMismatch, "the read-back shows that nothing was written")
+                showsOldValue(command.id)
             } else {
                 undo(command.id, cause: "neither the old value nor the new one")
             }
         }
+    }
+
+    /// The write may still be on its way: one look that finds the old value proves nothing.
+    private mutating func showsOldValue(_ id: CommandID) {
+        guard let command = commands[id] else { return }
+        let lost = command.lostFrom ?? now.uptime + site.limits.lateWrite
+        guard now.uptime < lost else {
+            expectStray(command)
+            return fail(id, .verifyMismatch, "no answer, and the device goes on showing the old value")
+        }
+        commands[id]?.lostFrom = lost
+        commands[id]?.nextReadBack = Deadline(min(site.limits.lateWriteLook, lost - now.uptime), after: now)
     }
 
     func agree(_ point: String, _ left: PointValue, _ right: PointValue) -> Bool {

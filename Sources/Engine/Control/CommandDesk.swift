@@ -16,6 +16,10 @@ package struct CommandDesk: Sendable {
         var waiting: [CommandID] = []
         var restoration: Restoration?
         var budget = WriteBudget()
+        /// Writes without an answer that were given up, and may arrive all the same.
+        var strays: [StrayWrite] = []
+        /// The command whose value somebody changed at the device, until that person releases the point.
+        var overridden: CommandID?
         var lastReport: SlotReport?
         /// Whether brokers have a retained document about it.
         var isShown = false
@@ -44,6 +48,8 @@ package struct CommandDesk: Sendable {
     /// Number of the last event.
     var seq: UInt64 = 0
     var isStopping = false
+    /// Whether nothing is begun at any device, because the ways there are being changed.
+    package var isResting = false
     /// Nothing can be recorded: nothing begins, and what was granted ends at the fallback that its entry names.
     var isUnrecorded = false
     /// Points that are about to be taken out of the desk's hands.
@@ -77,7 +83,7 @@ package struct CommandDesk: Sendable {
         case .readings(let samples): take(samples)
         case .wrote(let tag, let outcome): wrote(tag, outcome)
         case .readBack(let tag, let outcome): sawReadBack(tag, outcome)
-        case .broker(let isConnected): brokerLost = isConnected ? nil : brokerLost ?? now.uptime
+        case .broker(let isConnected, let silence): brokerLost = isConnected ? nil : brokerLost ?? now.uptime - silence
         case .readiness(let isGo, let until): readyUntil = isGo ? until : nil
         case .outcome(let outcome): take(outcome)
         case .beaten(let point, let failure): beaten(point, failure: failure)

@@ -30,7 +30,10 @@ package struct CommandMetrics: Sendable {
         case "outcome"?:
             guard let outcome = entry["outcome"], let id = outcome["id"]?.text else { return }
             traces[id]?.isUsable = outcome["usable"]?.isTrue ?? false
-        case "restored"?:
+        case "explained"?:
+            guard let id = entry["event"]?["id"]?.text, traces[id]?.interventionKind == .overridden else { return }
+            traces[id]?.reason = entry["reason"]?.text
+        case "restored"?, "acknowledged"?:
             guard let point = entry["point"]?.text, let time = entry["time"]?.text.flatMap({ UnixTime(rfc3339: $0) })
             else { return }
             for id in alarms.removeValue(forKey: point) ?? [] { traces[id]?.resolve(at: time) }

@@ -39,6 +39,7 @@ package actor ControlRoom {
     private var carried: [DeskEvent] = []
     private var lastReadings: ReadingTable?
     private var lastAttempt: Duration?
+    private var isResting = false
     private let bell: AsyncStream<Void>
     private let ring: AsyncStream<Void>.Continuation
 
@@ -124,12 +125,22 @@ package actor ControlRoom {
         return false
     }
 
-    /// Waits until no write and no read-back is out, at most for `limit`: what is cut off must be found out again.
+    /// Begins nothing more at any device until ``resume()``, and waits until no write and no read-back is out, at most for
+    /// `limit`: what is cut off must be found out again.
     package func rest(within limit: Duration) async {
+        isResting = true
+        desk?.isResting = true
         let end = clock.uptime + limit
         while clock.uptime < end, !(desk?.isIdle ?? true) {
             do { try await clock.sleep(until: clock.uptime + .milliseconds(20)) } catch { return }
         }
+    }
+
+    /// Goes on after ``rest(within:)``.
+    package func resume() {
+        isResting = false
+        desk?.isResting = false
+        submit(.tick)
     }
 
     // MARK: - Running
@@ -181,6 +192,7 @@ package actor ControlRoom {
             for kind in CommandDesk.recordKinds { records += try await ledger.records(kind) }
             var made = try CommandDesk(site: site, records: records, at: moment)
             made.adopt(lastReadings)
+            made.isResting = isResting
             let recorded = made.keepsake
             let effects = made.start(at: moment)
             desk = made
@@ -265,6 +277,7 @@ package actor ControlRoom {
         }
         var kept = recorded.withoutLedger(after: desk ?? recorded)
         kept.adopt(lastReadings)
+        kept.isResting = isResting
         backlog = Backlog(since: clock.utc)
         // A disk that can be read but not written: the crash rule holds all the same.
         let effects = committed == nil ? kept.start(at: moment) : []

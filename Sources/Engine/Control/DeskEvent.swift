@@ -90,17 +90,27 @@ package struct IncomingRequest: Hashable, Sendable {
     }
 }
 
-/// A message that cannot be attributed: not readable, or its signature does not hold.
+/// A message that cannot be read as what its topic is for: junk, a signature that does not hold, or a document that says
+/// something else than it may.
 package struct IncomingJunk: Hashable, Sendable {
+    /// What it calls itself, where a signature holds; nil for what cannot be attributed.
+    package var id: CommandID?
     /// The point of its topic; nil where the topic is that of no point.
     package var point: String?
     package var code: RefusalCode
+    /// What is wrong, in words, for whoever signed it.
+    package var note: String?
     package var reply: ReplyAddress?
     package var token: DeliveryToken
 
-    package init(point: String?, code: RefusalCode, reply: ReplyAddress? = nil, token: DeliveryToken = 0) {
+    package init(
+        id: CommandID? = nil, point: String?, code: RefusalCode, note: String? = nil, reply: ReplyAddress? = nil,
+        token: DeliveryToken = 0
+    ) {
+        self.id = id
         self.point = point
         self.code = code
+        self.note = note
         self.reply = reply
         self.token = token
     }
@@ -133,10 +143,22 @@ package struct IncomingOrder: Hashable, Sendable {
     package enum Order: Hashable, Sendable {
         case lockout(LockoutScope, isOn: Bool)
         case lane(issuer: String, point: String, Lane)
+        /// Somebody has looked after a point that the gateway cannot take back.
+        case acknowledge(point: String)
+        /// Why a value was changed at the device, told afterwards.
+        case explain(CommandID, HumanReason?, note: String?)
 
         /// Whether it stops something: that is never refused for what a message leaves out.
         package var isStop: Bool {
             if case .lockout(_, isOn: true) = self { true } else { false }
+        }
+
+        /// The point that it is about, where it is one.
+        var point: String? {
+            switch self {
+            case .lockout(.point(let point), _), .lane(_, let point, _), .acknowledge(let point): point
+            case .lockout, .explain: nil
+            }
         }
     }
 
@@ -158,17 +180,19 @@ package struct IncomingOrder: Hashable, Sendable {
     package var sender: Sender
     /// Nil for an order that nobody can copy.
     package var copy: Copy?
+    package var reply: ReplyAddress?
     package var token: DeliveryToken
 
     package init(
         _ order: Order, gateway: String? = nil, reason: String? = nil, sender: Sender, copy: Copy? = nil,
-        token: DeliveryToken = 0
+        reply: ReplyAddress? = nil, token: DeliveryToken = 0
     ) {
         self.order = order
         self.gateway = gateway
         self.reason = reason
         self.sender = sender
         self.copy = copy
+        self.reply = reply
         self.token = token
     }
 }
@@ -210,7 +234,8 @@ package enum DeskEvent: Sendable {
     case readings([ReadingSample])
     case wrote(WriteTag, WriteOutcome)
     case readBack(WriteTag, ReadBack)
-    case broker(isConnected: Bool)
+    /// Whether there is any broker; where there is none any more, how long ago the last one was known to be alive.
+    case broker(isConnected: Bool, silentFor: Duration = .zero)
     /// What the readiness report says for writing, until when.
     case readiness(isGo: Bool, until: UnixTime)
     case outcome(Outcome)

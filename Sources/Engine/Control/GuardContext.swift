@@ -15,7 +15,10 @@ package struct GuardContext: Sendable {
     package var command: Command
     /// Nil for a name that the site file does not know.
     package var issuer: Issuer?
+    /// Whether the sender is proven: by a signature, or by who may open the local socket.
     package var isSigned: Bool
+    /// Whether it came over the local socket, where nothing is signed.
+    package var isLocal: Bool
     package var gateway: String
     package var settings: CommandSettings
     package var point: ControlledPoint?
@@ -33,7 +36,8 @@ package struct GuardContext: Sendable {
     package var isApproved: Bool
 
     package init(
-        stage: Stage, command: Command, issuer: Issuer?, isSigned: Bool, gateway: String, settings: CommandSettings,
+        stage: Stage, command: Command, issuer: Issuer?, isSigned: Bool, isLocal: Bool = false, gateway: String,
+        settings: CommandSettings,
         point: ControlledPoint?, lane: Lane, now: Moment, readings: ReadingTable, budget: WriteBudget = WriteBudget(),
         slots: AuthoritySlots = AuthoritySlots(), lockout: Lockouts.Entry? = nil, isRestoring: Bool = false,
         isReady: Bool = true, isStopping: Bool = false, isApproved: Bool = false
@@ -42,6 +46,7 @@ package struct GuardContext: Sendable {
         self.command = command
         self.issuer = issuer
         self.isSigned = isSigned
+        self.isLocal = isLocal
         self.gateway = gateway
         self.settings = settings
         self.point = point
@@ -108,7 +113,7 @@ package enum Guards {
         // The policy may have been changed or taken away meanwhile.
         case (.resumption, _): [address, authority, site, lockout, local, interlocks, limits]
         case (_, .set): always + holding + writing
-        case (_, .renew): always + holding
+        case (_, .renew): always + holding + [approval]
         case (_, .release), (_, .cancel): always
         }
     }

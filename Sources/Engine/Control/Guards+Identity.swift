@@ -29,12 +29,15 @@ extension Guards {
             ])
     }
 
-    /// A request without a signature needs a policy that allows it.
+    /// A request without a signature needs a policy that allows it, or somebody who may open the local socket.
     package static func signature(_ context: GuardContext) -> GuardVerdict {
         let allowsUnsigned = context.policy?.allowsUnsigned ?? false
         return verdict(
             "signature", refusing(!context.isSigned && !allowsUnsigned, .badSignature),
-            [("signed", .bool(context.isSigned)), ("unsigned_allowed", .bool(allowsUnsigned))])
+            [
+                ("signed", .bool(context.isSigned && !context.isLocal)),
+                ("at_socket", context.isLocal ? .bool(true) : .null), ("unsigned_allowed", .bool(allowsUnsigned)),
+            ])
     }
 
     /// It has been issued by a clock that agrees with ours, and its time is not over.
@@ -129,6 +132,8 @@ extension Guards {
             switch context.mode {
             case .shadow: false
             case .advise: true
+            // What is renewed was written under this rule.
+            case .write where context.command.action != .set: false
             case .write: (rule != nil && limit == nil) || (isLarge && context.lane == .supervised)
             }
         return verdict(

@@ -66,15 +66,20 @@ final class CommandCenter: Sendable {
 
     /// What proves the messages of each issuer.
     ///
-    /// - Throws: ``KeyProblem`` where a key cannot be read.
+    /// - Throws: ``KeyProblem`` where a key cannot be read, or proves two names: whoever has it would be two persons.
     static func keys(_ issuers: [Issuer]) throws -> [String: IssuerKey] {
         var keys: [String: IssuerKey] = [:]
         for issuer in issuers {
+            let key: IssuerKey
             switch issuer.key {
-            case .ed25519(let bytes): keys[issuer.name] = try IssuerKey(publicKey: bytes)
-            case .hmacFile(let path): keys[issuer.name] = try KeyFiles.secret(path)
+            case .ed25519(let bytes): key = try IssuerKey(publicKey: bytes)
+            case .hmacFile(let path): key = try KeyFiles.secret(path)
             case .none: continue
             }
+            if let other = keys.first(where: { $0.value == key })?.key {
+                throw KeyProblem("\(other) and \(issuer.name) have the same key; each issuer needs its own")
+            }
+            keys[issuer.name] = key
         }
         return keys
     }
@@ -95,7 +100,9 @@ final class CommandCenter: Sendable {
             group.addTask { await self.followMetrics() }
             for connection in connections {
                 group.addTask {
-                    await connection.followSession { await self.hub.session(of: connection, isConnected: $0) }
+                    await connection.followSession {
+                        await self.hub.session(of: connection, isConnected: $0, silence: $1)
+                    }
                 }
                 group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
             }
@@ -142,6 +149,11 @@ final class CommandCenter: Sendable {
     /// Lets what is being written come to its end, before connections or the desk are made anew.
     func rest() async {
         await room.rest(within: Self.restTime)
+    }
+
+    /// Goes on after ``rest()``, where the desk outlives the change.
+    func resume() async {
+        await room.resume()
     }
 
     var status: CommandsStatus {

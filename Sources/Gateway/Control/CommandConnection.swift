@@ -56,17 +56,21 @@ final class CommandConnection: Sendable {
         uplink.giveBack(receipt)
     }
 
-    /// Follows the session until the task is cancelled or the line is closed.
-    func followSession(_ changed: @Sendable (_ isConnected: Bool) async -> Void) async {
+    /// Follows the session until the task is cancelled or the line is closed. With its end comes how long the broker had said
+    /// nothing by then.
+    func followSession(_ changed: @Sendable (_ isConnected: Bool, _ silence: Duration) async -> Void) async {
+        var silence = Duration.zero
         while !Task.isCancelled, let events = await uplink.nextEvents() {
             for event in events {
                 switch event {
                 case .connected:
                     outbox.withLock { $0.isConnected = true }
-                    await changed(true)
+                    silence = .zero
+                    await changed(true, .zero)
+                case .silent(let time): silence = time
                 case .disconnected:
                     let was = outbox.withLock { $0.loseSession() }
-                    if was { await changed(false) }
+                    if was { await changed(false, silence) }
                 case .outcome(let token, _):
                     // A refused event cannot be helped by sending it again; the audit has it.
                     outbox.withLock { outbox in outbox.inFlight[token] = nil }

@@ -26,6 +26,8 @@ actor CommandHub: ControlUplink {
     private var room: ControlRoom?
     private var connections: [CommandConnection] = []
     private var connected: Set<String> = []
+    /// Uptime of the last sign of life of any broker whose session has ended.
+    private var lastSign: Duration?
     private var deliveries: [DeliveryToken: Delivery] = [:]
     private var nextToken: DeliveryToken = 1
     /// Who waits for the events of a command: several may ask for the same one.
@@ -88,11 +90,15 @@ actor CommandHub: ControlUplink {
         }
     }
 
-    func session(of connection: CommandConnection, isConnected: Bool) async {
+    /// - Parameter silence: how long the broker had said nothing when the session ended.
+    func session(of connection: CommandConnection, isConnected: Bool, silence: Duration) async {
         let was = !connected.isEmpty
+        if !isConnected { lastSign = max(lastSign ?? .zero, clock.uptime - silence) }
         if isConnected { connected.insert(connection.name) } else { connected.remove(connection.name) }
         if isConnected { sendRetained(to: connection) }
-        if was == connected.isEmpty { await room?.submit(.broker(isConnected: !connected.isEmpty)) }
+        guard was == connected.isEmpty else { return }
+        let silent = lastSign.map { max(.zero, clock.uptime - $0) } ?? .zero
+        await room?.submit(.broker(isConnected: !connected.isEmpty, silentFor: silent))
     }
 
     private func sendRetained(to connection: CommandConnection) {
@@ -104,6 +110,7 @@ actor CommandHub: ControlUplink {
     // MARK: - ControlUplink
 
     func publish(_ message: DeskMessage) {
+        let message = completed(message)
         switch message {
         case .event(let event):
             for listener in event.id.flatMap({ listeners[$0]?.values }) ?? [:].values { listener.yield(.event(event)) }
@@ -126,6 +133,15 @@ actor CommandHub: ControlUplink {
                 expiry: Self.eventExpiry)
             for connection in connections where connection.name == reply.broker { connection.send(answer) }
         }
+    }
+
+    /// Who decides second, or after an escalation, needs to see what the guards said, which the desk tells once.
+    private func completed(_ message: DeskMessage) -> DeskMessage {
+        guard case .held(var command) = message, command.guards.isEmpty, let known = held[command.command.id] else {
+            return message
+        }
+        command.guards = known.guards
+        return .held(command)
     }
 
     private func forgetHeld(_ id: CommandID) {

@@ -14,6 +14,8 @@ struct CommandRequests {
     let assembly: Assembly
     let peer: Peer
 
+    /// Verbs that only tell: also of a desk that takes nothing any more.
+    private static let reading: Set<String> = ["commands", "metrics"]
     private static let verbs: Set<String> = ["command", "rehearse", "decide", "order", "commands", "metrics"]
 
     /// Nil for a request that is about something else.
@@ -21,7 +23,7 @@ struct CommandRequests {
         let words = request.split(separator: " ", maxSplits: 2).map(String.init)
         guard let verb = words.first, Self.verbs.contains(verb) else { return nil }
         let isOpen = await assembly.takesCommands
-        guard let center = await assembly.commandCenter, isOpen || verb == "commands" else {
+        guard let center = await assembly.commandCenter, isOpen || Self.reading.contains(verb) else {
             let isExpected = await assembly.site.map(CommandCenter.isNeeded) ?? true
             return Self.problem(
                 isExpected
@@ -48,11 +50,8 @@ struct CommandRequests {
                     message: "\(name) is no person of the site file; there are: \(persons.joined(separator: ", "))"))
         }
         let account = LocalAccount(userID: peer.userID, userName: peer.userName)
-        if let accounts = issuer.accounts, !accounts.contains(where: account.isCalled) {
-            return Self.problem(
-                DeskRefusal(
-                    code: .notAuthorised,
-                    message: "\(account.userName ?? "uid \(account.userID)") may not speak for \(name) at the socket"))
+        if let objection = SocketRule.objection(to: account, speakingFor: issuer, ownUserID: geteuid()) {
+            return Self.problem(DeskRefusal(code: .notAuthorised, message: objection))
         }
         let sender = Sender(name: name, account: account)
         let bytes = Array(document.utf8)

@@ -32,7 +32,7 @@ struct InboundCommands: Sendable {
             switch inbound {
             case .request(let point): return try request(point, document, message, reply, token)
             case .decision(let id): return try decision(id, document, message, token, now)
-            case .control: return try order(document, message, token, now)
+            case .control: return try order(document, message, reply, token, now)
             }
         } catch {
             return .junk(IncomingJunk(point: place, code: error.code, reply: reply, token: token))
@@ -43,7 +43,12 @@ struct InboundCommands: Sendable {
         _ point: String, _ document: SignedDocument, _ message: InboundMessage, _ reply: ReplyAddress?,
         _ token: DeliveryToken
     ) throws(IntakeProblem) -> DeskEvent {
-        let command = try document.command()
+        let command: Command
+        do throws(IntakeProblem) { command = try document.command() } catch {
+            guard document.keyID != nil, case .format(let code, let why) = error else { throw error }
+            let id = document.value["id"]?.text.flatMap(CommandID.init)
+            return .junk(IncomingJunk(id: id, point: point, code: code, note: why, reply: reply, token: token))
+        }
         guard command.point == point else {
             throw .format(.badFormat, "the topic is of \(point), the command of \(command.point)")
         }
@@ -69,14 +74,16 @@ struct InboundCommands: Sendable {
     }
 
     private func order(
-        _ document: SignedDocument, _ message: InboundMessage, _ token: DeliveryToken, _ now: UnixTime
+        _ document: SignedDocument, _ message: InboundMessage, _ reply: ReplyAddress?, _ token: DeliveryToken,
+        _ now: UnixTime
     ) throws(IntakeProblem) -> DeskEvent {
         let order = try ControlDocument(document.value)
         let sender = try self.sender(document, message, issued: order.issued, expires: order.expires, now)
         let copy = IncomingOrder.Copy(digest: document.digest, expires: order.expires)
         return .order(
             IncomingOrder(
-                order.order, gateway: order.gateway, reason: order.reason, sender: sender, copy: copy, token: token))
+                order.order, gateway: order.gateway, reason: order.reason, sender: sender, copy: copy, reply: reply,
+                token: token))
     }
 
     /// Who signed it, if it is meant now.

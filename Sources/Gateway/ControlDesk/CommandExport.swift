@@ -67,6 +67,7 @@ struct CommandRows {
         switch kind {
         case "command": takeCommand(entry, at: index)
         case "decision": change(entry["id"]) { $0.take(decision: entry) }
+        case "explained": change(entry["event"]?["id"]) { $0.take(explanation: entry) }
         case "outcome":
             guard let outcome = entry["outcome"] else { return damaged.append(index) }
             change(outcome["id"]) { $0.take(outcome: outcome) }

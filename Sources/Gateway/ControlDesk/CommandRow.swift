@@ -1,3 +1,4 @@
+import Engine
 import Model
 
 /// Everything that the ledger says of one command, gathered entry by entry: what was known, recommended, decided, done, and
@@ -55,6 +56,14 @@ struct CommandRow {
     }
 
     mutating func take(intervention: JSONValue) { self.intervention = self.intervention ?? intervention }
+
+    /// What the person at the device, or somebody for that person, said afterwards; the last word counts.
+    mutating func take(explanation: JSONValue) {
+        guard let intervention, intervention["kind"]?.text == Intervention.Kind.overridden.rawValue else { return }
+        let kept = intervention.members.filter { !["reason", "note"].contains($0.key) }
+        self.intervention = .object(
+            kept + ["reason", "note"].compactMap { key in explanation[key].map { .init(key, $0) } })
+    }
 
     mutating func take(decision: JSONValue) { decisions.append(decision) }
 

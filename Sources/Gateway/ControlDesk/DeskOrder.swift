@@ -45,6 +45,8 @@ package enum DeskOrder: Hashable, Sendable {
 
     case lockout(Scope, isOn: Bool, reason: String)
     case lane(issuer: String, point: String, Lane, reason: String)
+    case acknowledge(point: String, reason: String)
+    case explain(CommandID, reason: String?, note: String?)
 
     var document: JSONValue {
         switch self {
@@ -57,6 +59,15 @@ package enum DeskOrder: Hashable, Sendable {
             .compact([
                 ("order", .string("lane")), ("issuer", .string(issuer)), ("point", .string(point)),
                 ("lane", .string(lane.rawValue)), ("reason", .string(reason)),
+            ])
+        case .acknowledge(let point, let reason):
+            .compact([
+                ("order", .string("acknowledge")), ("point", .string(point)), ("reason", .string(reason)),
+            ])
+        case .explain(let id, let reason, let note):
+            .compact([
+                ("order", .string("explain")), ("id", .string(id.description)), ("reason", .optional(reason)),
+                ("note", .optional(note)),
             ])
         }
     }

@@ -11,7 +11,8 @@ package struct ControlDocument: Hashable, Sendable {
     package var expires: UnixTime
 
     private static let keys: Set<String> = [
-        "schema", "gateway", "order", "scope", "on", "issuer", "point", "lane", "reason", "issued", "expires",
+        "schema", "gateway", "order", "scope", "on", "issuer", "point", "lane", "id", "reason", "note", "issued",
+        "expires",
     ]
     private static let textByteLimit = 1024
     /// An order that is copied can be sent again until it expires: it must do so soon.
@@ -47,8 +48,29 @@ package struct ControlDocument: Hashable, Sendable {
         switch value["order"] {
         case .string("lockout")?: return (try lockout(value), gateway, reason)
         case .string("lane")?: return (try lane(value), gateway, reason)
-        case _: throw wrong("order must be lockout or lane")
+        case .string("acknowledge")?:
+            guard let point = value["point"]?.text else { throw wrong("to acknowledge needs point") }
+            return (.acknowledge(point: point), gateway, reason)
+        case .string("explain")?: return (try explain(value, reason), gateway, reason)
+        case _: throw wrong("order must be lockout, lane, acknowledge or explain")
         }
+    }
+
+    /// A reason that is none of the list is said in own words, before the note.
+    private static func explain(
+        _ value: JSONValue, _ reason: String?
+    ) throws(IntakeProblem) -> IncomingOrder.Order {
+        guard let id = value["id"]?.text.flatMap(CommandID.init) else {
+            throw wrong("to explain needs the id of a command")
+        }
+        let note = value["note"]?.text
+        guard value["note"] == nil || (note?.utf8.count ?? .max) <= textByteLimit else {
+            throw wrong("note must be a text of at most \(textByteLimit) bytes")
+        }
+        let known = reason.flatMap(HumanReason.init(rawValue:))
+        let words = [known == nil ? reason : nil, note].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "; ")
+        guard known != nil || !words.isEmpty else { throw wrong("to explain needs a reason or a note") }
+        return .explain(id, known, note: words.isEmpty ? nil : words)
     }
 
     private static func lockout(_ value: JSONValue) throws(IntakeProblem) -> IncomingOrder.Order {

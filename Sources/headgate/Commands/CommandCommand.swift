@@ -12,7 +12,8 @@ struct CommandCommand: ParsableCommand {
         subcommands: [
             SetCommand.self, DryRunCommand.self, ReleaseCommand.self, RenewCommand.self, CancelCommand.self,
             ListCommand.self, ShowCommand.self,
-            ApproveCommand.self, DenyCommand.self, LaneCommand.self, ExportCommand.self, MetricsCommand.self,
+            ApproveCommand.self, DenyCommand.self, ExplainCommand.self, AcknowledgeCommand.self, LaneCommand.self,
+            ExportCommand.self, MetricsCommand.self,
         ],
         aliases: ["commands"])
 }

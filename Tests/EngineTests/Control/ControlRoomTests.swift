@@ -132,6 +132,19 @@ import Testing
         }
     }
 
+    @Test func whileTheRoomRestsNothingIsWrittenAndAfterwardsItIs() async throws {
+        let world = World()
+        await world.running { world in
+            await world.tellReadings()
+            await world.room.rest(within: .seconds(3))
+            await world.ask(1)
+            #expect(await world.wait { world.outside.states(1).last == .approved })
+            #expect(world.outside.notes.withLock { $0.writes.isEmpty })
+            await world.room.resume()
+            #expect(await world.wait { world.outside.states(1).last == .verified })
+        }
+    }
+
     @Test func withoutALedgerRequestsAreRefusedAndALockoutIsKept() async throws {
         let world = World()
         await world.running { world in

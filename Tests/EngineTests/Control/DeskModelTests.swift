@@ -102,6 +102,7 @@ struct DeskWorld {
     }
 
     private mutating func read() throws {
+        device.deliverLate()
         readingNumber += 1
         var samples: [ReadingSample] = []
         for (point, value) in device.values.sorted(by: { $0.key < $1.key }) + [

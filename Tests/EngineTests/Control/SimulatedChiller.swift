@@ -5,7 +5,7 @@ import Model
 /// A device that drops, delays, answers late, clamps, refuses, takes something else, and reboots.
 struct SimulatedChiller {
     enum Fate: CaseIterable {
-        case done, dropped, doneButSilent, clamped, refused, differs, notSent
+        case done, dropped, doneButSilent, late, clamped, refused, differs, notSent
     }
 
     struct Entry {
@@ -20,6 +20,8 @@ struct SimulatedChiller {
     /// Points that the device itself changed since the last write.
     var rebooted: Set<String> = []
     var isWell = false
+    /// What a converter on the way still has, and how many looks at it are left until it delivers.
+    var queued: [(write: SetpointWrite, delay: Int)] = []
 
     init() {
         values = ["chiller1/a": .double(7), "chiller1/b": .double(7), "chiller1/c": .double(7)]
@@ -33,6 +35,9 @@ struct SimulatedChiller {
         case .notSent: return .notSent("link down")
         case .dropped:
             log.append(Entry(write: write, isApplied: false))
+            return .indeterminate("time-out")
+        case .late:
+            queued.append((write, Int.random(in: 1...12, using: &random)))
             return .indeterminate("time-out")
         case .refused:
             log.append(Entry(write: write, isApplied: false))
@@ -52,6 +57,13 @@ struct SimulatedChiller {
         rebooted.remove(write.point)
         if case .verified = outcome(value), value != write.value { return .differs(value) }
         return outcome(value)
+    }
+
+    /// Lets what a converter has kept for long enough arrive.
+    mutating func deliverLate() {
+        for index in queued.indices { queued[index].delay -= 1 }
+        for (write, _) in queued.filter({ $0.delay <= 0 }) { _ = apply(write, write.value) { .verified($0) } }
+        queued.removeAll { $0.delay <= 0 }
     }
 
     mutating func readBack(_ write: SetpointWrite, _ random: inout SeededGenerator) -> ReadBack {

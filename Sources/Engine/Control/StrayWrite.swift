@@ -1,0 +1,50 @@
+import Model
+
+/// A write without an answer that was given up: nobody waits for it, and the device may get it all the same.
+struct StrayWrite: Hashable, Sendable {
+    var command: CommandID
+    var value: PointValue
+    /// Where the point goes if it arrives while nobody holds the point.
+    var home: PointValue
+    var since: UnixTime
+    /// Uptime from which on it is not expected any more.
+    var forget: Duration
+}
+
+extension CommandDesk {
+    /// To be called before the command moves on.
+    mutating func expectStray(_ command: ActiveCommand) {
+        guard let value = command.command.value, let home = command.home ?? command.before else { return }
+        points[command.point]?.strays.append(
+            StrayWrite(
+                command: command.id, value: value, home: home, since: now.utc,
+                forget: now.uptime + site.limits.strayWrite))
+    }
+
+    /// A value that nobody holds and that a write of ours has asked for is no override: it is that write, and is taken back.
+    ///
+    /// - Returns: whether it is.
+    mutating func takeBackStray(_ sample: ReadingSample) -> Bool {
+        guard let control = points[sample.point], !control.strays.isEmpty else { return false }
+        points[sample.point]?.strays.removeAll { $0.forget <= now.uptime }
+        let occupant = control.slots.highest?.occupant
+        guard control.busy == nil, control.restoration == nil, occupant == nil || occupant?.command != nil,
+            readings.observed(sample.point, at: now)?.isTrustworthy ?? false,
+            let stray = points[sample.point]?.strays.first(where: {
+                $0.since < sample.time && agree(sample.point, sample.value, $0.value)
+            }),
+            !agree(sample.point, sample.value, occupant?.value ?? stray.home)
+        else { return false }
+        points[sample.point]?.strays.removeAll { $0 == stray }
+        leaf(
+            "late_write",
+            [
+                ("point", .string(sample.point)), ("id", .string(stray.command.description)),
+                ("value", JSONValue(sample.value)),
+            ])
+        start(
+            sample.point, [], tag: stray.command, home: stray.home,
+            cause: "a write without an answer took effect after it was given up")
+        return true
+    }
+}

@@ -1,0 +1,90 @@
+import Model
+import Testing
+
+@testable import Engine
+
+/// Writes without an answer that the device gets later: a converter between Ethernet and a serial line had them in its queue.
+@Suite struct LateWriteTests {
+    typealias Plant = DeskTests.Plant
+
+    private func readBack(_ plant: inout Plant, _ number: UInt64 = 1) throws {
+        let tag = WriteTag(command: ControlFixture.id(number))
+        let isAsked = plant.effects.contains { if case .readBack(let write) = $0 { write.tag == tag } else { false } }
+        guard isAsked, let value = plant.value["a"] else { return }
+        plant.effects.removeAll { if case .readBack = $0 { true } else { false } }
+        try plant.handle(.readBack(tag, .value(value)))
+    }
+
+    private func leaves(_ plant: Plant) -> [String] {
+        var texts: [String] = []
+        for case .commit(_, let leaves) in plant.effects { texts += leaves.map { String(decoding: $0, as: UTF8.self) } }
+        return texts
+    }
+
+    private func silent() throws -> Plant {
+        var plant = try Plant()
+        try plant.ask(1, lease: 60)
+        try plant.answer { _ in .indeterminate("no answer in time") }
+        return plant
+    }
+
+    @Test func oneLookThatFindsTheOldValueProvesNothing() throws {
+        var plant = try silent()
+        for _ in 0..<8 {
+            try plant.pass(1)
+            try readBack(&plant)
+        }
+        #expect(plant.states(1).last == .indeterminate)
+        plant.value["a"] = .double(7.5)
+        try plant.pass(2)
+        try readBack(&plant)
+        #expect(plant.states(1).last == .verified)
+        try plant.pass(60)
+        try plant.answer()
+        #expect(plant.value["a"] == .int(7))
+    }
+
+    @Test func aDeviceThatGoesOnShowingTheOldValueHasNotTakenTheWrite() throws {
+        var plant = try silent()
+        for _ in 0..<12 {
+            try plant.pass(1)
+            try readBack(&plant)
+        }
+        #expect(plant.states(1).last == .failed)
+        #expect(plant.code(1) == .verifyMismatch)
+        #expect(plant.takeWrite() == nil)
+    }
+
+    @Test(arguments: [false, true])
+    func whatArrivesAfterItWasGivenUpIsTakenBackAndNobodysOverride(isHeld: Bool) throws {
+        var plant = try silent()
+        for _ in 0..<12 {
+            try plant.pass(1)
+            try readBack(&plant)
+        }
+        #expect(plant.states(1).last == .failed)
+        if isHeld {
+            try plant.ask(2, ControlFixture.room, value: 8)
+            try plant.answer()
+        }
+        plant.value["a"] = .double(7.5)
+        try plant.pass(1)
+        try plant.answer()
+        #expect(plant.value["a"] == (isHeld ? .double(8) : .int(7)))
+        #expect(!isHeld || plant.states(2).last == .verified)
+        #expect(leaves(plant).contains { $0.contains("late_write") })
+    }
+
+    @Test func aSecondArrivalIsAPersonAtTheDevice() throws {
+        var plant = try silent()
+        try plant.ask(2, ControlFixture.room, value: 8)
+        try plant.answer()
+        #expect(plant.states(1).last == .overridden)
+        for state in [CommandState.verified, .overridden] {
+            plant.value["a"] = .double(7.5)
+            try plant.pass(1)
+            try plant.answer()
+            #expect(plant.states(2).last == state)
+        }
+    }
+}
