@@ -30,6 +30,12 @@ import Testing
         #expect(change.changedDevices.map(\.id) == ["y"])
     }
 
+    /// A service group keeps what its services say that they are.
+    @Test func theServiceIsNamedWithoutEverythingThatItHolds() {
+        let service = GatewayService(site: Self.site([Self.device("x", on: "a")]), logger: Logger(label: "test"))
+        #expect("\(service)" == "gateway")
+    }
+
     @Test func anUnchangedFileChangesNothing() {
         let site = Self.site([Self.device("x", on: "a")])
         let change = SiteChange(from: site, to: site)
