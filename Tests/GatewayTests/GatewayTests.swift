@@ -68,6 +68,11 @@ import Testing
             Self.site([]),
         ]
         #expect(others.map { PointPlace.kept(from: old, to: $0) } == [[], [], [], ["x/sp"], []])
+        #expect(PointPlace.areSame(old, same))
+        #expect(
+            others.map { PointPlace.areSame(old, $0) || PointPlace.areSame($0, old) } == [
+                false, false, false, true, false,
+            ])
         others.append(old)
         others[5].commands.isReadOnly = true
         for new in others { #expect(SiteChange.withdrawnPoints(from: old, to: new) == ["x/sp"]) }
