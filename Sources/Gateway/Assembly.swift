@@ -323,7 +323,7 @@ actor Assembly {
     /// Whether the desk may go on. One whose points are somewhere else now has taken them back, and what it read is of no use.
     private func isUnchanged(_ running: RunningCommands, _ site: Site, _ keys: [String: IssuerKey]) -> Bool {
         running.center.site == ControlSite(site) && running.keys == keys && running.publishers == site.publishers
-            && PointPlace.all(of: running.site) == PointPlace.all(of: site)
+            && PointPlace.areSame(running.site, site)
     }
 
     /// While something changes readings are kept for the desk that comes: a point that is read once a minute must not be

@@ -176,3 +176,8 @@ package struct GatewayService: Service {
         }
     }
 }
+
+/// A service group names its services by their description and keeps that: without this, all points of the site in words.
+extension GatewayService: CustomStringConvertible {
+    package var description: String { "gateway" }
+}

@@ -39,8 +39,8 @@ package struct SiteChange: Hashable, Sendable {
     package static func withdrawnPoints(from old: Site, to new: Site) -> Set<String> {
         let kept = PointPlace.kept(from: old, to: new)
         let isFrozen = new.commands.isReadOnly && !old.commands.isReadOnly
-        let covered = Set(ControlSite(new).points.filter { $0.value.policy != nil }.keys)
-        let commanded = ControlSite(old).points.filter { $0.value.policy != nil }.keys
+        let covered = Set(ControlSite(new).points.covered.map(\.id))
+        let commanded = ControlSite(old).points.covered.map(\.id)
         return Set(commanded.filter { isFrozen || !covered.contains($0) || !kept.contains($0) })
     }
 

@@ -59,9 +59,9 @@ package final class JSONReadings: PayloadEncoder {
         /// `"device":"…","readings":[`
         var device: [UInt8]
         /// `{"point":"…","def":"…","time":"`
-        var heads: [[UInt8]]
+        var heads: PackedTexts
         /// `,"unit":"…"`, empty where there is none.
-        var units: [[UInt8]]
+        var units: PackedTexts
     }
 
     private func preparation(of id: LayoutID, _ layout: DeviceLayout?) -> PreparedLayout {
@@ -70,8 +70,8 @@ package final class JSONReadings: PayloadEncoder {
         let made = PreparedLayout(
             topic: topic.topic(gateway: gateway, device: layout.device, labels: layout.labels),
             device: Array(#""device":"\#(layout.device)","readings":["#.utf8),
-            heads: layout.entries.map { Array(#"{"point":"\#($0.id)","def":"\#($0.definition)","time":""#.utf8) },
-            units: layout.entries.map { entry in entry.unit.map { Array(#","unit":"\#($0)""#.utf8) } ?? [] })
+            heads: PackedTexts(layout.entries.map { #"{"point":"\#($0.id)","def":"\#($0.definition)","time":""# }),
+            units: PackedTexts(layout.entries.map { entry in entry.unit.map { #","unit":"\#($0)""# } ?? "" }))
         prepared.withLock { layouts in
             if layouts.count >= Self.layoutLimit { layouts = [:] }
             layouts[id] = made

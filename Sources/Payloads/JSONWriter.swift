@@ -99,6 +99,10 @@ package struct JSONWriter: Sendable {
         bytes.append(contentsOf: text)
     }
 
+    mutating func continueRaw(_ text: StaticString) {
+        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+    }
+
     mutating func continueValue(_ value: PointValue) {
         needsComma = false
         self.value(value)
@@ -192,6 +196,11 @@ extension [UInt8] {
             append(UInt8(ascii: "0") + UInt8(rest % 10))
             rest /= 10
         } while rest > 0
-        self[start...].reverse()
+        // In place: a slice would count references.
+        var (low, high) = (start, count - 1)
+        while low < high {
+            swapAt(low, high)
+            (low, high) = (low + 1, high - 1)
+        }
     }
 }

@@ -36,7 +36,7 @@ struct DeviceParser {
         let owner = fields["owner"]?.text("who answers for it")
         guard let profile = fields["profile"].flatMap(self.profile) else { return nil }
         let sunSpec = sunSpec(profile, fields)
-        let points = points(profile, fields) + (sunSpec.map { $0.points(of: $0.nominal) } ?? [])
+        let points = points(profile, fields, sunSpec)
         checkSize(points, profile.profile.limits, field, id)
         guard let connection, let unit, let owner else { return nil }
         let own = fields["labels"].map(labels) ?? []
@@ -86,12 +86,16 @@ struct DeviceParser {
         return nil
     }
 
-    /// Devices of one profile with one period share their points: a site has many of them.
-    private func points(_ profile: ParsedProfile, _ fields: Fields) -> [Point] {
-        guard fields["points"] == nil else { return PointList(problems: problems).parse(layers(profile, fields)) }
+    /// Devices of one profile with one period share their points, in memory as well: a site has many of them.
+    private func points(_ profile: ParsedProfile, _ fields: Fields, _ sunSpec: SunSpecSelection?) -> [Point] {
+        func parsed() -> [Point] {
+            PointList(problems: problems).parse(layers(profile, fields))
+                + (sunSpec.map { $0.points(of: $0.nominal) } ?? [])
+        }
+        guard fields["points"] == nil else { return parsed() }
         let key = "\(profile.profile.id) \(fields["every"]?.written ?? "")"
         if let known = shared.points[key] { return known }
-        let points = PointList(problems: problems).parse(layers(profile, fields))
+        let points = parsed()
         shared.points[key] = points
         return points
     }

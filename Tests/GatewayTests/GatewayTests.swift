@@ -30,6 +30,12 @@ import Testing
         #expect(change.changedDevices.map(\.id) == ["y"])
     }
 
+    /// A service group keeps what its services say that they are.
+    @Test func theServiceIsNamedWithoutEverythingThatItHolds() {
+        let service = GatewayService(site: Self.site([Self.device("x", on: "a")]), logger: Logger(label: "test"))
+        #expect("\(service)" == "gateway")
+    }
+
     @Test func anUnchangedFileChangesNothing() {
         let site = Self.site([Self.device("x", on: "a")])
         let change = SiteChange(from: site, to: site)
@@ -62,6 +68,11 @@ import Testing
             Self.site([]),
         ]
         #expect(others.map { PointPlace.kept(from: old, to: $0) } == [[], [], [], ["x/sp"], []])
+        #expect(PointPlace.areSame(old, same))
+        #expect(
+            others.map { PointPlace.areSame(old, $0) || PointPlace.areSame($0, old) } == [
+                false, false, false, true, false,
+            ])
         others.append(old)
         others[5].commands.isReadOnly = true
         for new in others { #expect(SiteChange.withdrawnPoints(from: old, to: new) == ["x/sp"]) }

@@ -145,6 +145,29 @@ import Testing
     func whatIsNoUnitIsRefused(code: String) {
         #expect(!UnitOfMeasure.isValid(code))
     }
+
+    /// A site has hundreds of devices of one profile.
+    @Test func devicesOfOneProfileAndPeriodShareTheirPointsInMemory() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("hg-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let devices = (1...3).map {
+            "  m\($0): {profile: eastron/sdm630, connection: c, unit: \($0), owner: o\($0 == 3 ? ", every: 7s" : "")}\n"
+        }
+        let path = folder + "/site.yaml"
+        let text = """
+            gateway: {id: gw, owner: me, state: /tmp/hg}
+            connections: {c: {tcp: "127.0.0.1:1502"}}
+            publish: {broker: {mqtt: "mqtt://127.0.0.1:1883"}}
+            devices:
+            \(devices.joined())
+            """
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        let loaded = SiteFile.load(path: path, shippedProfiles: Self.shipped)
+        let site = try #require(loaded.value, "\(loaded.problems)")
+        let places = site.devices.map { $0.points.withUnsafeBufferPointer(\.baseAddress) }
+        #expect(places.count == 3 && places[0] == places[1] && places[0] != places[2])
+    }
 }
 
 /// The key `write` as the engine gets it.

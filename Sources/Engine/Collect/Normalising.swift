@@ -8,6 +8,12 @@ struct Samples: Sendable {
     /// Words of points that publish them, by index in these arrays.
     var raw: [RawWords] = []
 
+    init(capacity: Int) {
+        points.reserveCapacity(capacity)
+        times.reserveCapacity(capacity)
+        decoded.reserveCapacity(capacity)
+    }
+
     mutating func append(_ point: Int, _ time: UnixTime, _ value: Decoded) {
         points.append(point)
         times.append(time)
@@ -18,7 +24,7 @@ struct Samples: Sendable {
 extension PolledDevice {
     /// Turns words into values, and faults into bad values of every point concerned.
     func decode(_ answers: [PollAnswer]) -> Samples {
-        var samples = Samples()
+        var samples = Samples(capacity: answers.reduce(0) { $0 + $1.block.items.count })
         for answer in answers {
             switch answer.result {
             case .success(let words): decode(words, answer, into: &samples)
@@ -33,9 +39,9 @@ extension PolledDevice {
         let span = words.span
         for item in answer.block.items {
             let value = span.extracting(item.offset..<(item.offset + item.registerCount))
-            let point = device.points[item.point]
-            samples.append(item.point, answer.time, point.encoding.decode(value))
-            if point.publishesRaw {
+            // A point is large: it is looked at where it lies, never copied.
+            samples.append(item.point, answer.time, device.points[item.point].encoding.decode(value))
+            if device.points[item.point].publishesRaw {
                 let copy = Array(words[item.offset..<(item.offset + item.registerCount)])
                 samples.raw.append(RawWords(reading: samples.points.count - 1, words: copy))
             }
@@ -66,12 +72,17 @@ extension PolledDevice {
         var verdict = PollVerdict()
         batch.reserveCapacity(samples.points.count)
         var raw = samples.raw[...]
+        // Held here, so that nothing below copies a point to look at it.
+        let described = device.points
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
-            let (value, reasons) = judged(samples.decoded[index], of: point)
+            let (value, reasons) = judged(samples.decoded[index], by: described[point])
             verdict.add(reasons)
-            guard points[point].isWorthPublishing(value, reasons, of: device.points[point], at: now) else { continue }
+            if let deadband = described[point].deadband {
+                let patience = described[point].expectedSilence - described[point].every / 2
+                guard points[point].isNews(value, reasons, deadband, patience: patience, at: now) else { continue }
+            }
             if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
             batch.append(
                 point: UInt16(point), time: samples.times[index], value: value, reasons: reasons,
@@ -104,15 +115,12 @@ struct PollVerdict: Hashable, Sendable {
 }
 
 extension PolledPoint {
-    /// Without a deadband always; with one when the value moved, the quality changed, or silence would last too long.
-    mutating func isWorthPublishing(
-        _ value: PointValue, _ reasons: QualityReasons, of point: Point, at now: Duration
+    /// Whether the value moved out of its deadband, the quality changed, or silence would last longer than `patience`.
+    mutating func isNews(
+        _ value: PointValue, _ reasons: QualityReasons, _ deadband: Double, patience: Duration, at now: Duration
     ) -> Bool {
-        guard let deadband = point.deadband else { return true }
         let number = value.number
-        if let last = lastPublished, last.reasons == reasons,
-            now - silentSince < point.expectedSilence - point.every / 2
-        {
+        if let last = lastPublished, last.reasons == reasons, now - silentSince < patience {
             if last.number == number { return false }
             if let before = last.number, let number, abs(number - before) <= deadband { return false }
         }

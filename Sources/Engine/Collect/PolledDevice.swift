@@ -45,8 +45,8 @@ package struct PolledDevice: Sendable {
     }
 
     /// The value of a point and what is to be said about it.
-    func judged(_ decoded: Decoded, of point: Int) -> (PointValue, QualityReasons) {
-        var (value, reasons) = device.points[point].judged(decoded)
+    func judged(_ decoded: Decoded, by point: Point) -> (PointValue, QualityReasons) {
+        var (value, reasons) = point.judged(decoded)
         if case .value = decoded { reasons.formUnion(suspicion) }
         return (value, reasons)
     }

@@ -155,13 +155,13 @@ package actor Poller {
     /// Hands the command desk what it watches: also what the deadband keeps from publishers, under the number that was
     /// published last.
     private func tell(_ samples: Samples, of index: Int) async {
+        guard let wanted = tap.wanted(of: devices[index].device.id) else { return }
         let polled = devices[index]
-        guard let wanted = tap.wanted(of: polled.device.id) else { return }
         var watched: [ReadingSample] = []
         for (place, number) in samples.points.enumerated()
         where wanted.points.contains(polled.device.points[number].name) {
             let point = polled.device.points[number]
-            let (value, reasons) = polled.judged(samples.decoded[place], of: number)
+            let (value, reasons) = polled.judged(samples.decoded[place], by: point)
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -183,9 +183,10 @@ package actor Poller {
         var budget = blocks.count + Self.extraRequests
         var isFirst = true
         while let block = blocks.popFirst() {
+            let now = clock.uptime
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
-            } else if devices[index].isParked(block, at: clock.uptime) || budget == 0 {
+            } else if devices[index].isParked(block, at: now) || budget == 0 {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
             } else {
                 budget -= 1
@@ -394,7 +395,7 @@ package actor Poller {
         let samples = devices[index].decode(answers)
         let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
         return rows.map { number, decoded in
-            let (value, reasons) = devices[index].judged(decoded, of: number)
+            let (value, reasons) = devices[index].judged(decoded, by: devices[index].device.points[number])
             return (devices[index].device.points[number], value, reasons)
         }
     }

@@ -199,7 +199,7 @@ extension CommandDesk {
         switch scope {
         case _ where lockouts.entries.contains { $0.scope == scope }: true
         case .site: true
-        case .device: site.points.keys.contains(where: scope.covers)
+        case .device: site.points.ids.contains(where: scope.covers)
         case .point(let point): site.points[point] != nil
         }
     }
@@ -285,7 +285,7 @@ extension CommandDesk {
 
     /// Says of every writable point of the scope how it stands, also of those that nobody ever commanded.
     mutating func announce(_ scope: LockoutScope) {
-        for (id, point) in site.points where point.policy != nil && scope.covers(id) {
+        for id in site.points.covered.map(\.id) where scope.covers(id) {
             if points[id] == nil { points[id] = PointControl() }
             output.touched.insert(id)
         }

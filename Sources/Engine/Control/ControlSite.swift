@@ -74,19 +74,19 @@ package struct DeskLimits: Hashable, Sendable {
 package struct ControlSite: Hashable, Sendable {
     package var gateway: String
     package var settings: CommandSettings
-    package var points: [String: ControlledPoint]
+    package var points: ControlledPoints
     package var issuers: [String: Issuer]
     package var limits: DeskLimits
     /// Watchdogs that a policy lets the gateway feed, in the order of their points.
     package var watchdogs: [WatchdogPlan]
 
     package init(
-        gateway: String, settings: CommandSettings, points: [ControlledPoint], limits: DeskLimits = DeskLimits(),
+        gateway: String, settings: CommandSettings, points: ControlledPoints, limits: DeskLimits = DeskLimits(),
         watchdogs: [WatchdogPlan] = []
     ) {
         self.gateway = gateway
         self.settings = settings
-        self.points = Dictionary(points.map { ($0.id, $0) }) { $1 }
+        self.points = points
         issuers = Dictionary(settings.issuers.map { ($0.name, $0) }) { $1 }
         self.limits = limits
         self.watchdogs = watchdogs.sorted { $0.point < $1.point }
@@ -94,19 +94,12 @@ package struct ControlSite: Hashable, Sendable {
 
     /// All points of a site, each with the policy whose patterns cover it.
     package init(_ site: Site) {
-        let points = site.devices.flatMap { device in
-            device.points.map { point in
-                let id = "\(device.id)/\(point.name)"
-                let policy = site.commands.policies.first { policy in
-                    point.write != nil && policy.points.contains { PointPattern.matches($0, id) }
-                }
-                return ControlledPoint(id: id, point: point, policy: policy)
-            }
-        }
-        let fed = Dictionary(points.map { ($0.id, $0.policy?.feedsWatchdog ?? false) }) { $1 }
+        let points = ControlledPoints(of: site)
         self.init(
             gateway: site.gateway.id, settings: site.commands, points: points,
-            watchdogs: site.devices.compactMap(Self.watchdog).filter { fed[$0.point] ?? false })
+            watchdogs: site.devices.compactMap(Self.watchdog).filter {
+                points[$0.point]?.policy?.feedsWatchdog ?? false
+            })
     }
 
     private static func watchdog(_ device: Device) -> WatchdogPlan? {
@@ -120,9 +113,9 @@ package struct ControlSite: Hashable, Sendable {
 
     /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence.
     package var watchedPoints: Set<String> {
-        let policies = points.values.filter { $0.policy != nil }
-        var watched = Set(policies.map(\.id)).union(evidencePoints)
-        for condition in policies.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
+        let covered = points.covered
+        var watched = Set(covered.map(\.id)).union(evidencePoints)
+        for condition in covered.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
             watched.formUnion(condition.expression.points)
         }
         return watched
@@ -130,7 +123,8 @@ package struct ControlSite: Hashable, Sendable {
 
     /// Ids of the points that commands may name as evidence: of these a short history is kept.
     package var evidencePoints: Set<String> {
-        let patterns = Set(points.values.flatMap { $0.policy?.evidence?.points ?? [] })
-        return Set(points.keys.filter { id in patterns.contains { PointPattern.matches($0, id) } })
+        let patterns = Set(points.covered.flatMap { $0.policy?.evidence?.points ?? [] })
+        guard !patterns.isEmpty else { return [] }
+        return Set(points.ids.filter { id in patterns.contains { PointPattern.matches($0, id) } })
     }
 }

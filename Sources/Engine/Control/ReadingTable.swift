@@ -42,8 +42,8 @@ package struct ReadingTable: Sendable {
     private let withHistory: Set<String>
 
     package init(_ site: ControlSite) {
-        let watched = site.watchedPoints
-        staleAfter = site.points.filter { watched.contains($0.key) }.mapValues(\.staleAfter)
+        let watched = site.watchedPoints.compactMap { id in site.points[id].map { (id, $0.staleAfter) } }
+        staleAfter = Dictionary(uniqueKeysWithValues: watched)
         withHistory = site.evidencePoints
     }
 

@@ -51,11 +51,11 @@ enum ControlFixture {
             name: "temp", table: .input, protocolAddress: 0, encoding: Encoding(type: .float32), unit: "Cel")
         return ControlSite(
             gateway: "gw", settings: commands,
-            points: [
+            points: ControlledPoints([
                 setpoint("a", 1, policies[0]), setpoint("b", 2, policies[1]), setpoint("c", 3, policies[2]),
                 setpoint("bare", 4, nil), ControlledPoint(id: "chiller1/running", point: running, policy: nil),
                 ControlledPoint(id: "chiller1/temp", point: temperature, policy: nil),
-            ])
+            ]))
     }
 
     static func id(_ number: UInt64) -> CommandID { CommandID(high: 0x0193_a1c4_7d1e_7c3a, low: number) }

@@ -17,7 +17,7 @@ import Testing
             kind: .setpoint, write: WriteRule(mode: .multiple))
         return ControlSite(
             gateway: "gw", settings: CommandSettings(issuers: ControlFixture.issuers, policies: [policy]),
-            points: [ControlledPoint(id: "chiller1/wide", point: point, policy: policy)])
+            points: ControlledPoints([ControlledPoint(id: "chiller1/wide", point: point, policy: policy)]))
     }
 
     static func command(_ value: PointValue) throws -> Command {

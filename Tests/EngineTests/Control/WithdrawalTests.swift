@@ -9,11 +9,12 @@ import Testing
     /// The site of the fixture without the policy of a point, or without the point.
     static func site(without point: String, policyOnly: Bool) -> ControlSite {
         var site = ControlFixture.site()
-        if policyOnly {
-            site.points["chiller1/\(point)"]?.policy = nil
-        } else {
-            site.points["chiller1/\(point)"] = nil
-        }
+        let points = site.points.ids.compactMap { site.points[$0] }
+        site.points = ControlledPoints(
+            points.compactMap { known in
+                guard known.id == "chiller1/\(point)" else { return known }
+                return policyOnly ? ControlledPoint(id: known.id, point: known.point, policy: nil) : nil
+            })
         return site
     }
 
