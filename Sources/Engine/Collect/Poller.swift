@@ -193,6 +193,7 @@ package actor Poller {
                 isFirst = false
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
+                if error == nil { await tellLimitFromBorder(due.slot) }
                 lost = fault(afterWhichNothingIsAsked: error)
             }
         }
@@ -269,7 +270,7 @@ package actor Poller {
         await timedRead(span, unit: unit, timeout: timeout(ofUnit: unit)).map(\.words)
     }
 
-    private func timedRead(
+    func timedRead(
         _ span: RegisterSpan, unit: UInt8, timeout: Duration
     ) async -> Result<BusReply, BusError> {
         if isPaused { return .failure(.linkDown(Self.pauseReason)) }
@@ -300,7 +301,7 @@ package actor Poller {
         return devices[index].refused(block, job: job, at: clock.uptime)
     }
 
-    private func tellLearned(of index: Int) {
+    func tellLearned(of index: Int) {
         board.update(devices[index].device.id) { $0.learned = devices[index].learned }
     }
 

@@ -11,8 +11,9 @@ struct DevicesDocument {
     /// "state","since","last_good","last_good_age_s","polls","failed_polls","missed_polls","late_polls","recent_polls",
     /// "recently_failed","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
     /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}],
-    /// "limits":{"registers","bits","gap"}}]}`; `limits` are those that the device was found to have beyond what its profile
-    /// says, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
+    /// "limits":{"registers","bits","gap"},"cuts":[{"table","address"}]}]}`; `limits` are those that the device was found to
+    /// have beyond what its profile says, absent where there are none; `cuts` is where requests begin anew, because it refused
+    /// to give what stands on both sides together and no limit explains that, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
     /// profile has no `identify`. Where the models of a device are found at run time also "discovery" (`pending`, `failed` or
     /// `found`),"discovery_text","sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
     var value: JSONValue {
@@ -37,7 +38,7 @@ struct DevicesDocument {
             identity + health(status) + timing(status.timing) + recognition(status.identity)
                 + models(status.discovery) + [
                     ("refused", .array(status.learned.refused.map { refused($0, device) })),
-                    ("limits", limits(status.learned, device)),
+                    ("limits", limits(status.learned, device)), ("cuts", cuts(status.learned, device)),
                 ])
     }
 
@@ -48,6 +49,11 @@ struct DevicesDocument {
             ("bits", learned.bitLimit.map { .integer($0) } ?? .null), ("gap", forbidsGaps ? .integer(0) : .null),
         ]
         return limits.allSatisfy { $0.1 == .null } ? .null : .compact(limits)
+    }
+
+    private func cuts(_ learned: LearnedAddresses, _ device: Device) -> JSONValue {
+        let cuts = learned.unexplainedCuts(between: device.points)
+        return cuts.isEmpty ? .null : .array(cuts.map(\.document))
     }
 
     private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {
