@@ -51,7 +51,8 @@ extension PolledDevice {
             guard let scale = polled.scale, case .value(let value) = samples.decoded[index] else { continue }
             guard let holder = samples.points.firstIndex(of: scale), case .value(let factor) = samples.decoded[holder]
             else {
-                scaled.decoded[index] = .bad(.waiting)
+                let isAbsent = samples.points.firstIndex(of: scale).map { samples.decoded[$0] } == .bad(.notImplemented)
+                scaled.decoded[index] = .bad(isAbsent ? .notImplemented : .waiting)
                 continue
             }
             scaled.decoded[index] = value.scaled(by: factor, device.points[samples.points[index]].scaleReference)
@@ -70,7 +71,7 @@ extension PolledDevice {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
             let (value, reasons) = judged(samples.decoded[index], of: point)
-            verdict.add(reasons)
+            verdict.add(reasons, isAbsent: device.points[point].says(.notImplemented, by: samples.decoded[index]))
             guard points[point].isWorthPublishing(value, reasons, of: device.points[point], at: now) else { continue }
             if let words { batch.raw.append(RawWords(reading: batch.count, words: words)) }
             batch.append(
@@ -89,8 +90,10 @@ struct PollVerdict: Hashable, Sendable {
     /// The reasons of the worst value.
     private(set) var worst: QualityReasons = []
 
-    mutating func add(_ reasons: QualityReasons) {
+    /// - Parameter isAbsent: whether the device says that it does not have the point: nothing is wrong with it then.
+    mutating func add(_ reasons: QualityReasons, isAbsent: Bool = false) {
         valueCount += 1
+        if isAbsent { return }
         let quality = reasons.quality
         if quality == .bad { badCount += 1 }
         if worst.quality < quality { worst = reasons }
@@ -119,5 +122,12 @@ extension PolledPoint {
         lastPublished = (number, reasons)
         silentSince = now
         return true
+    }
+}
+
+extension Point {
+    /// Whether a value that is none means `reason`, by the word of the device.
+    fileprivate func says(_ reason: QualityReason, by decoded: Decoded) -> Bool {
+        encoding.sentinelReason == reason && decoded == .bad(reason)
     }
 }

@@ -330,7 +330,8 @@ package actor Poller {
         let now = clock.utc
         let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
-            status.countPoll(failed: state == .offline)
+            // Rest says nothing about the device.
+            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: state == .offline) }
             if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
             if state != .offline { status.lastGood = now }

@@ -137,7 +137,8 @@ extension QualityReason {
         case .commDown: "cannot be reached: the connection, or the gateway before it, is down"
         case .protocolError: "answers are damaged: noise, wrong parity, or two masters on the line"
         case .badAddress: "refuses some addresses: see what it refuses, and the profile"
-        case .notImplemented: "does not know the function code: the table of the profile is wrong for it"
+        case .notImplemented:
+            "does not know the function code, or does not have what is asked for: the profile is for another model"
         case .deviceFailure: "reports a failure of its own"
         case .deviceBusy: "says that it is busy"
         case .decodeError: "some registers hold no number of their type: byte order or type of the profile"
