@@ -28,14 +28,16 @@ struct DevicesDocument {
 
     private func device(_ device: Device) -> JSONValue {
         let status = board[device.id] ?? DeviceStatus()
-        let endpoint = site.connections.first { $0.name == device.connection }?.endpoint
+        let connection = site.connections.first { $0.name == device.connection }
+        let endpoint = connection?.endpoint
+        let hasBaudRate = if case .tcp? = connection?.channel { false } else { true }
         let identity: [(String, JSONValue)] = [
             ("id", .string(device.id)), ("profile", .string(device.profile)), ("revision", .integer(device.revision)),
             ("connection", .string(device.connection)), ("endpoint", .optional(endpoint)),
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + timing(status.timing) + recognition(status.identity)
+            identity + health(status, hasBaudRate) + timing(status.timing) + recognition(status.identity)
                 + models(status.discovery) + [
                     ("refused", .array(status.learned.refused.map { refused($0, device) })),
                     ("limits", limits(status.learned, device)), ("cuts", cuts(status.learned, device)),
@@ -56,7 +58,7 @@ struct DevicesDocument {
         return cuts.isEmpty ? .null : .array(cuts.map(\.document))
     }
 
-    private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {
+    private func health(_ status: DeviceStatus, _ hasBaudRate: Bool) -> [(String, JSONValue)] {
         [
             ("state", .string(status.state.rawValue)), ("since", .optional(status.since?.rfc3339)),
             ("last_good", .optional(status.lastGood?.rfc3339)),
@@ -65,7 +67,7 @@ struct DevicesDocument {
             ("missed_polls", .integer(status.missedPolls)), ("late_polls", .integer(status.timing.latePolls)),
             ("recent_polls", .integer(status.recentPolls)),
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
-            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
+            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words(hasBaudRate))),
         ]
     }
 
@@ -131,11 +133,17 @@ extension Int64 {
 
 extension QualityReason {
     /// What it means, and where to look, for whoever stands before the device.
-    fileprivate var words: String {
+    fileprivate func words(_ hasBaudRate: Bool) -> String {
         switch self {
-        case .timeout: "does not answer: power, wiring, unit address, baud rate and parity"
+        case .timeout:
+            hasBaudRate
+                ? "does not answer: power, wiring, unit address, baud rate and parity"
+                : "does not answer: power, unit address, and the line behind a gateway"
         case .commDown: "cannot be reached: the connection, or the gateway before it, is down"
-        case .protocolError: "answers are damaged: noise, wrong parity, or two masters on the line"
+        case .protocolError:
+            hasBaudRate
+                ? "answers are damaged: noise, wrong parity, or two masters on the line"
+                : "answers are damaged: is it a Modbus TCP server, and not RTU over TCP?"
         case .badAddress: "refuses some addresses: see what it refuses, and the profile"
         case .notImplemented:
             "does not know the function code, or does not have what is asked for: the profile is for another model"

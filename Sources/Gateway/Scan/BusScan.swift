@@ -46,6 +46,7 @@ package struct BusScan: Sendable {
     package func run(progress: (Progress) async -> Void) async throws -> ScanReport {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var report = ScanReport(endpoint: connection.endpoint)
+        report.unrecognisableProfiles = matching.profiles.count { $0.identity.isEmpty && $0.sunSpec == nil }
         var pace = ScanPace(limit: plan.limit, start: clock.uptime)
         // First whoever is likely, at all settings; then everybody, setting by setting.
         let attempts = plan.lines.count > 1 ? [plan.likelyUnits, plan.units] : [plan.units]
