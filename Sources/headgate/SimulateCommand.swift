@@ -62,6 +62,7 @@ struct SimulateCommand: AsyncParsableCommand {
             throw ValidationError("--unit is a number from 0 to 255, or UNIT=PROFILE")
         }
         let units = unit.compactMap { Self.unit($0)?.number }
+        guard Set(units).count == units.count else { throw ValidationError("--unit names a unit twice") }
         for text in fault {
             guard let (unit, _) = Self.fault(text) else {
                 throw ValidationError(

@@ -193,10 +193,11 @@ package actor Poller {
                 isFirst = false
                 let smaller = divided(block, after: error, job: due.slot.job, of: index)
                 if smaller.isEmpty { answers.append(answer) } else { blocks = smaller + blocks }
-                if error == nil { await tellLimitFromBorder(due.slot) }
                 lost = fault(afterWhichNothingIsAsked: error)
             }
         }
+        // At the end, when the other blocks have shown how much the device gives.
+        if lost == nil { await tellLimitFromBorder(due.slot) }
         return answers
     }
 

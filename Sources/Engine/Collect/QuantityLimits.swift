@@ -18,6 +18,7 @@ struct QuantityLimits: Hashable, Sendable {
         mutating func settle() -> Set<RegisterCut> {
             guard weight >= 2, largestAnswered < smallestRefused else { return [] }
             limit = largestAnswered
+            doubt = nil
             defer { cuts = [] }
             return cuts
         }

@@ -66,7 +66,10 @@ package struct ScanReport: Hashable, Sendable {
     }
 
     package var text: String {
-        guard !units.isEmpty else { return "no unit answered on \(endpoint) to \(requests) requests" }
+        guard !units.isEmpty else {
+            guard failure == nil else { return "no unit was found on \(endpoint): the scan did not come to its end" }
+            return "no unit answered on \(endpoint) to \(requests) \(requests == 1 ? "request" : "requests")"
+        }
         let isConfigured = units.contains { $0.device != nil }
         var table = TextTable(["UNIT", "ANSWERS WITH", "SAYS IT IS", "PROFILES"] + (isConfigured ? ["DEVICE"] : []))
         let unnamed =
