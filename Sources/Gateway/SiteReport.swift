@@ -28,7 +28,9 @@ package struct SiteReport: Sendable {
             }
         }
         let points = site.devices.reduce(0) { $0 + $1.points.count }
-        lines.append("\(site.devices.count) devices, \(points) points, \(site.publishers.count) publishers: all clear")
+        let counts = [(site.devices.count, "device"), (points, "point"), (site.publishers.count, "publisher")]
+        let words = counts.map { "\($0) \($1)\($0 == 1 ? "" : "s")" }
+        lines.append("\(words.joined(separator: ", ")): all clear")
         return lines.joined(separator: "\n")
     }
 

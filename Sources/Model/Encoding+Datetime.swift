@@ -1,7 +1,9 @@
 extension Encoding {
     /// A date and time as an RFC 3339 text in UTC; a date that the calendar does not have is a decoding error.
     func decodeDatetime(_ words: Span<UInt16>) -> Decoded {
-        if !sentinels.isEmpty, words.count <= 4, sentinels.contains(order.assemble(words)) { return .bad(.sentinel) }
+        if !sentinels.isEmpty, words.count <= 4, sentinels.contains(order.assemble(words)) {
+            return .bad(sentinelReason)
+        }
         guard let time = datetime(words) else { return .bad(.decodeError) }
         return .value(.string(time.rfc3339))
     }

@@ -19,7 +19,9 @@ extension Encoding {
             .bcd32, .sm16, .sm32, .offset16, .offset32:
             let assembled = order.assemble(words)
             let raw = halved(assembled)
-            if !sentinels.isEmpty, sentinels.contains(raw) || sentinels.contains(assembled) { return .bad(.sentinel) }
+            if !sentinels.isEmpty, sentinels.contains(raw) || sentinels.contains(assembled) {
+                return .bad(sentinelReason)
+            }
             if let bits { return decodeBits(raw, bits) }
             return decodeNumber(raw)
         }
@@ -73,7 +75,7 @@ extension Encoding {
     }
 
     private func decodeMod10k(_ words: Span<UInt16>) -> Decoded {
-        if words.count <= 4, sentinels.contains(order.assemble(words)) { return .bad(.sentinel) }
+        if words.count <= 4, sentinels.contains(order.assemble(words)) { return .bad(sentinelReason) }
         var number: Int64 = 0
         for index in words.indices {
             let word = words[order.wordsAreSwapped ? words.count - 1 - index : index]
@@ -97,14 +99,14 @@ extension Encoding {
     }
 
     private func scaledFloat(_ raw: Float) -> Decoded {
-        guard raw.isFinite else { return .bad(.sentinel) }
+        guard raw.isFinite else { return .bad(sentinelReason) }
         if isUnscaled { return .value(.float(raw)) }
         let value = Float(Double(raw) * scale.double + offset.double)
         return value.isFinite ? .value(.float(value)) : .bad(.decodeError)
     }
 
     private func scaledDouble(_ raw: Double) -> Decoded {
-        guard raw.isFinite else { return .bad(.sentinel) }
+        guard raw.isFinite else { return .bad(sentinelReason) }
         let value = isUnscaled ? raw : raw * scale.double + offset.double
         return value.isFinite ? .value(.double(value)) : .bad(.decodeError)
     }

@@ -13,6 +13,9 @@ package struct Encoding: Hashable, Sendable {
     package var offset: DecimalNumber
     /// Raw patterns, assembled in the byte order of the point, that mean "not available". Tested before scaling.
     package var sentinels: [UInt64]
+    /// What a sentinel, or a floating-point number that is none, says: that there is no value just now (``QualityReason/sentinel``),
+    /// or that this device never has one (``QualityReason/notImplemented``).
+    package var sentinelReason = QualityReason.sentinel
     package var transform: ValueTransform?
 
     package init(

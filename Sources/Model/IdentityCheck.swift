@@ -76,6 +76,13 @@ package enum TextMatch: Hashable, Sendable, ExpressibleByStringLiteral {
         }
     }
 
+    /// A text for which it holds.
+    fileprivate var example: String {
+        switch self {
+        case .contains(let texts), .prefix(let texts): texts.first ?? ""
+        }
+    }
+
     fileprivate var words: String {
         switch self {
         case .contains(let texts): texts.joined(separator: " or ")
@@ -148,6 +155,14 @@ extension IdentityCheck {
 }
 
 extension DeviceProfile {
+    /// What a simulated device answers to Read Device Identification, by object; empty where no check asks for that.
+    package var identityObjects: [UInt8: String] {
+        for case .deviceID(let vendor, let product) in identity {
+            return [0: vendor?.example ?? manufacturer, 1: product?.example ?? model, 2: "1.0"]
+        }
+        return [:]
+    }
+
     /// Points with values that make every check of registers hold: what a simulated device has besides its own points.
     /// Registers that are only read along with them are there, too, with 0.
     package var identityExamples: [(point: Point, value: PointValue)] {

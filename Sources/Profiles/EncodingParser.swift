@@ -28,6 +28,7 @@ struct EncodingParser {
         encoding.offset = field("offset")?.decimal() ?? .zero
         encoding.bits = field("bits").flatMap { bits($0, width: count * 16) }
         encoding.sentinels = field("sentinels").map { sentinels($0, encoding) } ?? []
+        encoding.sentinelReason = field("sentinels_mean").flatMap(sentinelReason) ?? .sentinel
         encoding.transform = field("transform")?.choice(ValueTransform.allCases.map(\.rawValue))
             .flatMap(ValueTransform.init(rawValue:))
         check(encoding)
@@ -154,6 +155,10 @@ struct EncodingParser {
             item.fail("\(layers.name): a sentinel is a raw number of \(width) bits such as 0x8000, not \(item.written)")
             return nil
         }
+    }
+
+    private func sentinelReason(_ field: Field) -> QualityReason? {
+        field.choice([QualityReason.sentinel, .notImplemented].map(\.code)).flatMap(QualityReason.init(code:))
     }
 
     private func check(_ encoding: Encoding) {

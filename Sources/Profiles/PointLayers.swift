@@ -14,7 +14,8 @@ struct PointLayers {
         "table", "address", "reference", "type", "order", "layout", "count", "bits", "scale", "offset", "scale_from",
         "transform",
         "unit",
-        "kind", "enum", "range", "limits", "sentinels", "deadband", "every", "sync", "write", "destructive_read", "raw",
+        "kind", "enum", "range", "limits", "sentinels", "sentinels_mean", "deadband", "every", "sync", "write",
+        "destructive_read", "raw",
         "description",
     ]
     /// Poll periods that make sense.

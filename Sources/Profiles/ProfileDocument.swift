@@ -84,6 +84,7 @@ package struct ProfileDocument {
                 encoding.sentinels.isEmpty
                     ? .null : .array(encoding.sentinels.map { .string("0x" + String($0, radix: 16)) })
             ),
+            ("sentinels_mean", encoding.sentinelReason == .sentinel ? .null : .string(encoding.sentinelReason.code)),
         ]
     }
 

@@ -32,7 +32,11 @@ package final class ProfileLibrary {
         let problems = ProblemList()
         let parsed = parsed(id, problems)
         if parsed == nil, !problems.hasErrors {
-            problems.error(Place(file: id), "no such profile; looked in \(folders.joined(separator: ", "))")
+            let ids = files.map(\.id)
+            let similar = ids.first { $0.hasSuffix("/" + id) } ?? nearest(id, in: ids)
+            let hint = similar.map { ", did you mean '\($0)'?" } ?? ""
+            problems.error(
+                Place(file: id), "no such profile\(hint); looked in \(folders.joined(separator: ", "))")
         }
         return Loaded(value: parsed?.profile, problems: problems.sorted)
     }

@@ -21,6 +21,7 @@ struct ProfileParser {
     /// Keys that make sense for many points at once.
     private static let defaultKeys = [
         "table", "type", "order", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels",
+        "sentinels_mean",
         "deadband",
         "raw",
     ]

@@ -73,7 +73,7 @@ struct SunSpecModelParser {
         let single = layers(fields["points"], defaults)
         var model = SunSpecModel(
             ids: ids.map { UInt16($0) }, prefix: prefix, length: length,
-            points: PointList(problems: problems).parse(single), ownPeriods: ownPeriods(single))
+            points: PointList(problems: problems).parse(single).map(\.withAbsence), ownPeriods: ownPeriods(single))
         if let repeated = fields["repeat"] { self.repeated(repeated, defaults, scales: single, &model) }
         return model
     }
@@ -92,7 +92,7 @@ struct SunSpecModelParser {
             }
             field.fail("\(point.name): scale_from names no point '\(scale)' of the model")
         }
-        model.repeated = SunSpecModel.Repeat(start: start, stride: stride, points: points)
+        model.repeated = SunSpecModel.Repeat(start: start, stride: stride, points: points.map(\.withAbsence))
         model.ownPeriods.formUnion(ownPeriods(layers))
     }
 
@@ -105,5 +105,14 @@ struct SunSpecModelParser {
 
     private func ownPeriods(_ layers: [PointLayers]) -> Set<String> {
         Set(layers.filter { !$0.hasDefaultPeriod }.map(\.name))
+    }
+}
+
+extension Point {
+    /// In all models the pattern that is no value says that the device does not have the point.
+    fileprivate var withAbsence: Point {
+        var point = self
+        point.encoding.sentinelReason = .notImplemented
+        return point
     }
 }

@@ -35,6 +35,8 @@ struct RTURequestFrame {
         switch bytes[1] {
         case 15, 16: return bytes.count >= 7 ? 9 + Int(bytes[6]) : nil
         case 22: return 10
+        case 0x11: return 4
+        case 0x2B: return 7
         default: return 8
         }
     }

@@ -42,6 +42,9 @@ struct Responder {
     private func answer(
         _ pdu: [UInt8], _ request: [UInt8], from unit: WriteTarget, _ context: OpaquePointer
     ) -> Outcome {
+        if pdu[0] == 0x2B, !unit.unit.objects.isEmpty {
+            return identification(of: unit.unit, pdu, request, context)
+        }
         guard pdu.count >= 5 else { return reply(exception: 3, to: request, context) }
         let start = UInt16(pdu[1]) << 8 | UInt16(pdu[2])
         let second = UInt16(pdu[3]) << 8 | UInt16(pdu[4])
@@ -124,6 +127,30 @@ struct Responder {
             }
         }
         return modbus_reply(context, request, Int32(request.count), mapping) < 0 ? .dropped : .answered
+    }
+
+    /// Read Device Identification, basic stream (Modbus Application Protocol V1.1b3, 6.21): all in one part. libmodbus does
+    /// not know it, so the frame is ours.
+    private func identification(
+        of unit: SimulatedUnit, _ pdu: [UInt8], _ request: [UInt8], _ context: OpaquePointer
+    ) -> Outcome {
+        guard pdu.count >= 4, pdu[1] == 0x0E, pdu[2] == 1 else { return reply(exception: 3, to: request, context) }
+        let objects = unit.objects.sorted { $0.key < $1.key }.filter { $0.key >= pdu[3] }
+        var reply: [UInt8] = [0x2B, 0x0E, 1, 1, 0, 0, UInt8(objects.count)]
+        for (id, text) in objects { reply += [id, UInt8(text.utf8.count)] + text.utf8 }
+        return send(reply, to: request, context)
+    }
+
+    private func send(_ pdu: [UInt8], to request: [UInt8], _ context: OpaquePointer) -> Outcome {
+        let isTCP = modbus_get_header_length(context) > 1
+        var frame = [request[Int(modbus_get_header_length(context)) - 1]] + pdu
+        if isTCP {
+            frame = request[..<4] + [UInt8(frame.count >> 8), UInt8(frame.count & 0xFF)] + frame
+        } else {
+            let crc = RTURequestFrame.crc(frame)
+            frame += [UInt8(crc & 0xFF), UInt8(crc >> 8)]
+        }
+        return Glibc.write(modbus_get_socket(context), frame, frame.count) == frame.count ? .answered : .dropped
     }
 
     private func reply(exception code: UInt8, to request: [UInt8], _ context: OpaquePointer) -> Outcome {

@@ -25,13 +25,22 @@ package final class SimulatedUnit: Sendable {
     private let wandering: [Wandering]
     private let state = Mutex(State())
     private let toleratesGaps: Bool
+    /// Answers to reads of exactly these registers, which in longer reads are halves of something else.
+    private let alone: [RegisterSpan: [UInt16]]
+    /// What Read Device Identification tells, by object; empty for a device that does not know it.
+    package let objects: [UInt8: String]
 
     /// - Parameters:
     ///   - seed: makes two units of one profile differ.
     ///   - toleratesGaps: whether reads over undeclared addresses give zeros instead of exception 02.
-    package init(points: [Point], seed: UInt64 = 1, toleratesGaps: Bool = false) {
+    package init(
+        points: [Point], seed: UInt64 = 1, toleratesGaps: Bool = false, alone: [RegisterSpan: [UInt16]] = [:],
+        objects: [UInt8: String] = [:]
+    ) {
         self.points = points
         self.toleratesGaps = toleratesGaps
+        self.alone = alone
+        self.objects = objects
         wandering = points.enumerated().map { Wandering(point: $1, seed: seed &* 7919 &+ UInt64($0)) }
         advance(to: 0)
     }
@@ -45,9 +54,16 @@ package final class SimulatedUnit: Sendable {
         whole.identity += profile.sunSpec.map { $0.identity(of: $0.nominal) } ?? []
         // They come last, so that they win where a point takes the same registers for something else.
         let identity = whole.identityExamples
-        let points = profile.points + identity.map(\.point)
-        self.init(points: points, seed: seed, toleratesGaps: isLenient || profile.limits.gap != 0)
-        for (point, value) in identity { set(point.name, value) }
+        let isAlone = { (point: Point) in
+            profile.points.contains { $0.span.overlaps(point.span) && $0.span.registerCount > point.span.registerCount }
+        }
+        var alone: [RegisterSpan: [UInt16]] = [:]
+        for (point, value) in identity where isAlone(point) { alone[point.span] = try? point.encoding.encode(value) }
+        let held = identity.filter { !isAlone($0.point) }
+        self.init(
+            points: profile.points + held.map(\.point), seed: seed,
+            toleratesGaps: isLenient || profile.limits.gap != 0, alone: alone, objects: profile.identityObjects)
+        for (point, value) in held { set(point.name, value) }
     }
 
     /// Moves every value that nobody holds to where it is `seconds` after the start.
@@ -90,6 +106,7 @@ package final class SimulatedUnit: Sendable {
             return .failure(.illegalValue)
         }
         guard span.end <= 65_536 else { return .failure(.illegalAddress) }
+        if let words = alone[span] { return .success(words) }
         return state.withLock { state in
             let table = state.words[span.table] ?? [:]
             var words: [UInt16] = []

@@ -86,12 +86,25 @@ package final class TCPSimulator: SimulatorServer {
         var request = [UInt8](repeating: 0, count: Int(MODBUS_TCP_MAX_ADU_LENGTH))
         let length = modbus_receive(context, &request)
         guard length > Self.headerLength else { return length == 0 }
+        let whole = Array(request[..<Int(length)]) + rest(of: request, after: Int(length), client)
         let outcome = responder.answer(
-            Array(request[..<Int(length)]), header: Self.headerLength, context: context, unknownUnitIsSilent: false)
+            whole, header: Self.headerLength, context: context, unknownUnitIsSilent: false)
         switch outcome {
         case .answered, .silent: return true
         case .dropped: return false
         }
+    }
+}
+
+extension TCPSimulator {
+    /// Of a function that it does not know, libmodbus takes no more than the code, and leaves what follows to be taken for the
+    /// next request.
+    private func rest(of request: [UInt8], after length: Int, _ client: Int32) -> [UInt8] {
+        let missing = 6 + (Int(request[4]) << 8 | Int(request[5])) - length
+        guard (1...250).contains(missing) else { return [] }
+        var bytes = [UInt8](repeating: 0, count: missing)
+        let count = recv(client, &bytes, missing, Int32(MSG_DONTWAIT))
+        return Array(bytes.prefix(max(0, count)))
     }
 }
 

@@ -8,8 +8,7 @@ import Model
 struct Wandering: Sendable {
     private let point: Point
     private let middle: Double
-    /// Where a counter begins, what it gains a minute, and how far it gets before it begins anew: inside the limits, which
-    /// are wide for counters.
+    /// Where a counter begins, what it gains a minute, and how far it gets before it begins anew: inside the limits.
     private let counter: (start: Double, gain: Double, room: Double)
     private let swing: Double
     private let period: Double
@@ -23,15 +22,15 @@ struct Wandering: Sendable {
             state ^= state >> 31
             return Double(state >> 11) / Double(1 << 53)
         }
-        let declared = point.range ?? point.limits
-        let span = declared ?? NumericRange(low: 0, high: 100)
+        let span = Typical.span(of: point)
         self.point = point
         middle = span.low + (span.high - span.low) * (0.4 + 0.2 * next())
         swing = (span.high - span.low) * (0.05 + 0.1 * next())
         period = 20 + 100 * next()
         phase = 2 * Double.pi * next()
-        let start = declared == nil ? middle * 10 : min(middle, max(span.low, 80_000))
-        counter = (start, max(0.01, min(swing, 60)), declared == nil ? .infinity : span.high - start)
+        let most = point.limits?.high ?? 1e9
+        let start = min(most / 2, 20_000 + 60_000 * next())
+        counter = (start, max(0.01, min(most / 1000, 60 * next())), most - start)
     }
 
     func value(at seconds: Double) -> PointValue {
@@ -45,8 +44,26 @@ struct Wandering: Sendable {
         }
     }
 
+    /// What somebody could have written.
+    private var setpoint: Double {
+        guard point.range == nil, let low = point.write?.low, let high = point.write?.high else { return middle }
+        let step = point.write?.step ?? (high - low >= 10 ? 1 : 0)
+        let value = low + (high - low) * 0.3
+        return step > 0 ? low + ((value - low) / step).rounded() * step : value
+    }
+
+    /// By what the device multiplies its registers.
+    private var scale: Double {
+        if case .exponent(let holder)? = point.scaleReference, Self.exponent(heldBy: holder) < 0 { 0.1 } else { 1 }
+    }
+
+    /// Tenths of everything but power and energy, which would not fit.
+    private static func exponent(heldBy name: String) -> Int64 {
+        name.contains("power") && !name.contains("power_factor") || name.contains("energy") ? 0 : -1
+    }
+
     private func number(at seconds: Double) -> PointValue {
-        if point.scaleReference == nil, point.name.hasSuffix("_sf") { return .int(-1) }
+        if point.scaleReference == nil, point.name.hasSuffix("_sf") { return .int(Self.exponent(heldBy: point.name)) }
         if let first = point.enumeration.first {
             let turn = Int(seconds / (60 + period)) % point.enumeration.count
             return .int(point.kind == .state ? point.enumeration[turn].code : first.code)
@@ -58,9 +75,10 @@ struct Wandering: Sendable {
         case .counter:
             let gained = (seconds * counter.gain / 60).truncatingRemainder(dividingBy: counter.room)
             return .double((counter.start + gained).rounded(.down))
-        case .setpoint: return .double(middle)
+        case .setpoint: return .double(setpoint)
         case .alarm: return .int(0)
-        case .measurement, .state: return .double(middle + swing * sin(2 * .pi * seconds / period + phase))
+        case .state: return .double(middle.rounded(.down))
+        case .measurement: return .double((middle + swing * sin(2 * .pi * seconds / period + phase)) / scale)
         }
     }
 }

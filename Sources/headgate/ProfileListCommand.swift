@@ -75,8 +75,15 @@ extension ProfileCommand {
                 Console.data(ProfileDocument(profile).json)
                 return
             }
-            Console.data(
-                Array("\(profile.id): \(profile.title), revision \(profile.revision)\nsource: \(profile.source)".utf8))
+            let models = profile.sunSpec.map {
+                ["SunSpec models \($0.wanted.map(String.init).joined(separator: ", "))"]
+            }
+            let identity = (models ?? []) + profile.identity.map(\.expected)
+            let head = [
+                "\(profile.id): \(profile.title), revision \(profile.revision)", "source: \(profile.source)",
+                "recognised by: \(identity.isEmpty ? "nothing; a scan cannot name it" : identity.joined(separator: "; "))",
+            ]
+            Console.data(Array(head.joined(separator: "\n").utf8))
             for point in profile.points {
                 let line = [
                     point.name, point.span.description, point.encoding.type.rawValue, point.unit, point.kind.rawValue,

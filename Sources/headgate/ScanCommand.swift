@@ -116,13 +116,20 @@ struct ScanCommand: AsyncParsableCommand {
         return units.sorted()
     }
 
+    /// `40 s` or `12 min`, rounded up.
+    private static func remaining(_ duration: Duration) -> String {
+        let seconds = Int(duration.inSeconds.rounded(.up))
+        return seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
+    }
+
     /// On a terminal one line that is written over; in a log a line at each change of settings would be noise.
     private static func show(_ progress: BusScan.Progress, isTerminal: Bool) {
         guard isTerminal else { return }
         let settings = progress.line.map { "\($0.baud) \($0.format.name), " } ?? ""
+        let rest = progress.remaining.map { ", at most \(remaining($0)) more" } ?? ""
         let text =
             "\r\u{1B}[K\(settings)unit \(progress.unit), \(progress.found) found, "
-            + "request \(progress.requests) of at most \(progress.requestLimit)"
+            + "question \(progress.asked) of at most \(progress.limit)\(rest)"
         FileHandle.standardError.write(Data(text.utf8))
     }
 }

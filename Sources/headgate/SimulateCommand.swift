@@ -58,8 +58,20 @@ struct SimulateCommand: AsyncParsableCommand {
         guard [tcp != nil, serial != nil, pty != nil].count(where: \.self) == 1 else {
             throw ValidationError("give one of --tcp PORT, --serial DEVICE and --pty LINK")
         }
-        guard unit.allSatisfy({ Self.parse($0) != nil }) else {
+        guard unit.allSatisfy({ Self.unit($0) != nil }) else {
             throw ValidationError("--unit is a number from 0 to 255, or UNIT=PROFILE")
+        }
+        let units = unit.compactMap { Self.unit($0)?.number }
+        guard Set(units).count == units.count else { throw ValidationError("--unit names a unit twice") }
+        for text in fault {
+            guard let (unit, _) = Self.fault(text) else {
+                throw ValidationError(
+                    "no fault '\(text)'; allowed: exception:4, delay:300ms, most:32, silence, drop, clamp, deaf, mute, with UNIT= before it"
+                )
+            }
+            guard unit.map(units.contains) ?? true else {
+                throw ValidationError("--fault \(text) is for a unit that is not served; there are: \(units.sorted())")
+            }
         }
         guard SerialFormat(name: format) != nil else { throw ValidationError("--format is something like 8E1 or 8N1") }
     }
@@ -68,7 +80,7 @@ struct SimulateCommand: AsyncParsableCommand {
         let units = try makeUnits()
         let terminal = try pty.map { _ in try PseudoTerminal() }
         let server = try start(units, terminal)
-        try apply(server.faults, Array(units.keys))
+        apply(server.faults, Array(units.keys))
         defer { if let pty { unlink(pty) } }
         let group = ServiceGroup(
             services: [Mover(units: Array(units.values))], gracefulShutdownSignals: [.sigterm, .sigint],
@@ -79,7 +91,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     /// `17` or `17=siemens/mag6000`; nil for anything else.
-    private static func parse(_ text: String) -> (unit: UInt8, profile: String?)? {
+    private static func unit(_ text: String) -> (number: UInt8, profile: String?)? {
         let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
         guard let number = parts.first.flatMap({ UInt8($0) }) else { return nil }
         return (number, parts.count == 2 ? parts[1] : nil)
@@ -88,7 +100,7 @@ struct SimulateCommand: AsyncParsableCommand {
     private func makeUnits() throws -> [UInt8: SimulatedUnit] {
         var units: [UInt8: SimulatedUnit] = [:]
         var profiles: [String: DeviceProfile] = [:]
-        for (number, other) in unit.compactMap(Self.parse) {
+        for (number, other) in unit.compactMap(Self.unit) {
             let name = other ?? profile
             let loaded = try profiles[name] ?? Self.profile(name)
             profiles[name] = loaded
@@ -131,16 +143,17 @@ struct SimulateCommand: AsyncParsableCommand {
         }
     }
 
-    private func apply(_ plan: FaultPlan, _ all: [UInt8]) throws {
-        for text in fault {
-            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-            guard let parsed = Fault(parts.last ?? ""), parts.count == 1 || UInt8(parts[0]) != nil else {
-                throw ValidationError(
-                    "no fault '\(text)'; allowed: exception:4, delay:300ms, most:32, silence, drop, clamp, deaf, mute, with UNIT= before it"
-                )
-            }
-            let units = parts.count == 2 ? [UInt8(parts[0]) ?? 0] : all
-            for unit in units { plan.set(parsed, unit: unit) }
+    /// `silence` or `2=silence`; nil for anything else.
+    private static func fault(_ text: String) -> (unit: UInt8?, fault: Fault)? {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard let fault = Fault(parts.last ?? "") else { return nil }
+        if parts.count == 1 { return (nil, fault) }
+        return UInt8(parts[0]).map { ($0, fault) }
+    }
+
+    private func apply(_ plan: FaultPlan, _ all: [UInt8]) {
+        for (unit, fault) in fault.compactMap(Self.fault) {
+            for unit in unit.map({ [$0] }) ?? all { plan.set(fault, unit: unit) }
         }
     }
 }

@@ -49,7 +49,9 @@ private final class Flag: Sendable {
         let end = rig.clock.uptime + duration
         while rig.clock.uptime < end {
             await rig.clock.advance(by: .milliseconds(10))
-            for _ in 0..<50 { await Task.yield() }
+            // Whoever was woken works on the poller's queue: behind these calls it has done so.
+            for _ in 0..<20 { _ = await rig.poller.isStopped }
+            await Task.yield()
         }
     }
 
@@ -63,6 +65,41 @@ private final class Flag: Sendable {
             #expect(times.count >= 18, "unit \(unit): \(times.count)")
         }
         #expect(rig.times(of: 99).count >= 15)
+    }
+
+    /// How long after the moments at which it was due a unit was asked, at the most; it was due for the first time at `first`.
+    static func lateness(_ rig: PollerRig, unit: UInt8, first: Duration) -> Duration {
+        rig.times(of: unit).enumerated().map { $1 - first - .seconds(1) * $0 }.max() ?? .zero
+    }
+
+    @Test(arguments: [50, 100, 400])
+    func aPollWaitsForOneRequestOfAGuestAndForNoOther(milliseconds: Int) async throws {
+        let wait = Duration.milliseconds(milliseconds)
+        let devices = (0..<3).map { _ in registers([0]) }
+        let alone = PollerRig(devices)
+        try await alone.run { await alone.clock.advance(by: .milliseconds(990)) }
+        let rig = PollerRig(devices)
+        rig.bus.script(99) { _ in .failure(.noResponse) }
+        try await rig.run { await Self.whileSeeking(rig, wait: wait) { await Self.step(rig, .seconds(30)) } }
+        for unit in UInt8(1)...3 {
+            let first = try #require(alone.times(of: unit).first)
+            #expect(rig.times(of: unit).count >= 29, "no poll is lost")
+            // The request that is under way, the polls of the other two, and the step of the clock.
+            let worst = Self.lateness(rig, unit: unit, first: first)
+            #expect(worst <= wait + .milliseconds(2 * 10 + 10), "unit \(unit): \(worst)")
+        }
+        #expect(rig.times(of: 99).count >= 10)
+    }
+
+    @Test func aGuestSendsNothingWhileSomebodyHasTheLine() async throws {
+        let rig = PollerRig([registers([0])])
+        try await rig.run {
+            await rig.clock.advance(by: .milliseconds(1500))
+            await rig.poller.pause()
+            #expect(await rig.poller.asGuest { true } == nil)
+            await rig.poller.resume()
+            #expect(await rig.poller.asGuest { true } == true)
+        }
     }
 
     @Test func onABusThatIsFullAGuestGetsAQuarterOfTheTime() async throws {

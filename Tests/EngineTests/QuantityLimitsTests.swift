@@ -33,6 +33,36 @@ import Testing
         #expect(again.bus.requests.allSatisfy { $0.span.registerCount <= limit })
     }
 
+    @Test(arguments: [UInt8(2), 3])
+    func oneBlockThatIsRefusedAndGivenInHalvesIsEnough(exception: UInt8) async throws {
+        // 36 registers and 22 of them, as an energy meter has them.
+        let rig = PollerRig([registers(Array(0..<36) + Array(200..<222))])
+        Self.give(rig, upTo: 32, else: .refused(exception))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(990)) }
+        let learned = try #require(rig.board.status(of: "d1")).learned
+        #expect(learned == LearnedAddresses(registerLimit: 22))
+        // The block, its halves, the other block, and the two registers on both sides of the cut.
+        let begin = ["holding 0…35", "holding 0…17", "holding 18…35", "holding 200…221", "holding 17…18"]
+        #expect(rig.bus.requests.prefix(5).map(\.span.description) == begin)
+        #expect(rig.bus.requests.count { $0.span.registerCount > 32 } == 1)
+        #expect(rig.batches(of: 1).first?.reasons.allSatisfy(\.isEmpty) == true)
+    }
+
+    @Test func aBorderInTheMiddleIsNoLimitAndIsAskedAboutOnce() async throws {
+        let points = registers(Array(0..<36) + Array(2000..<2010))
+        let rig = PollerRig([points])
+        rig.bus.script(1) { span in
+            span.start < 18 && span.end > 18
+                ? .failure(.refused(2)) : .success(Array(repeating: 1, count: span.registerCount))
+        }
+        try await rig.run { await rig.clock.advance(by: .seconds(10)) }
+        let learned = try #require(rig.board.status(of: "d1")).learned
+        #expect(learned == LearnedAddresses(cuts: [RegisterCut(table: .holding, address: 18)]))
+        #expect(learned.unexplainedCuts(between: points) == [RegisterCut(table: .holding, address: 18)])
+        #expect(!learned.forbidsGaps(between: points))
+        #expect(rig.bus.requests.count { $0.span.start < 18 && $0.span.end > 18 } == 2)
+    }
+
     @Test func silenceAboutLargeBlocksIsUnderstoodToo() async throws {
         let rig = PollerRig([registers(Array(0..<100))])
         Self.give(rig, upTo: 32, else: .noResponse)

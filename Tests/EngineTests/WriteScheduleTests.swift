@@ -96,6 +96,23 @@ private final class Outcomes: Sendable {
         return (write - 1)...(write + 1)
     }
 
+    @Test func underAFloodOfCommandsAPollWaitsForOneOfThem() async throws {
+        let rig = Rig([registers([100], every: .milliseconds(500)), []])
+        let begun = rig.clock.uptime
+        try await rig.run {
+            await rig.advance { rig.bus.requests.contains { $0.span.start == 100 } }
+            while rig.clock.uptime < begun + .seconds(5) {
+                _ = await rig.write(Array(repeating: "d2", count: 10))
+            }
+        }
+        let polls = rig.bus.requests.filter { $0.unit == 1 && $0.span.start == 100 }.map(\.time)
+        let first = try #require(polls.first)
+        #expect(polls.count >= 9)
+        // A write and its read-back are one transaction of three requests at the most, each of 10 ms.
+        let worst = polls.enumerated().map { $1 - first - .milliseconds(500) * $0 }.max() ?? .zero
+        #expect(worst <= .milliseconds(35), "\(worst)")
+    }
+
     @Test func aCommandGoesBetweenTwoRequestsOfTheSamePoll() async throws {
         let rig = Rig([Self.spread])
         try await rig.run {

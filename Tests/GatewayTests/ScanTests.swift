@@ -68,6 +68,46 @@ import Testing
         #expect(report.units.last?.profiles == ["abb/b23"])
     }
 
+    static let recognised: [UInt8: String] = [
+        1: "schneider/atv320", 2: "schneider/iem3155", 3: "schneider/pm5110", 4: "siemens/pac2200",
+        5: "siemens/pac3200", 6: "carlo-gavazzi/em24-e1", 7: "apc/smart-ups", 8: "fronius/gen24", 9: "sunspec/inverter",
+    ]
+
+    /// By Read Device Identification, by texts, by a block that is given only as a whole, by a register that is another one
+    /// when it is read alone.
+    @Test func devicesOfOneMakerAreToldApart() async throws {
+        let field = try TCPSimulator(port: 0, units: try Self.units(Self.recognised))
+        defer { field.stop() }
+        let connection = Connection(
+            name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)), timeout: .milliseconds(500))
+        let report = try await Self.scan(connection, units: Self.recognised.keys.sorted())
+        #expect(report.units.map(\.profiles) == Self.recognised.sorted { $0.key < $1.key }.map { [$0.value] })
+        #expect(report.units.first?.product == "ATV320")
+    }
+
+    @Test func aDeviceOnASerialLineTellsItsName() async throws {
+        let terminal = try PseudoTerminal()
+        defer { terminal.close() }
+        let line = SerialLine(path: terminal.slavePath, baud: 19_200)
+        let units = try Self.units([4: "schneider/atv320"])
+        let field = try SerialSimulator(line: line, descriptor: terminal.master, units: units)
+        defer { field.stop() }
+        let connection = Connection(name: "l", channel: .serial(line), timeout: .milliseconds(200))
+        let plan = ScanPlan(connection, units: [4], bauds: [line.baud], formats: [line.format])
+        let report = try await BusScan(connection, plan: plan, profiles: Self.profiles).run { _ in }
+        #expect(report.units.map(\.profiles) == [["schneider/atv320"]])
+        #expect(report.units.first?.vendor == "Schneider Electric")
+    }
+
+    @Test func whatNoProfileNamesIsNotCalledUnknown() async throws {
+        let field = try TCPSimulator(port: 0, units: try Self.units([5: "eastron/sdm630"]))
+        defer { field.stop() }
+        let connection = Connection(
+            name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)), timeout: .milliseconds(500))
+        let report = try await Self.scan(connection, units: [5])
+        #expect(report.text.contains("profiles have nothing by which their device could be recognised"))
+    }
+
     @Test func aPortThatIsNotThereIsTold() async throws {
         let connection = Connection(name: "l", channel: .serial(SerialLine(path: "/dev/none", baud: 9600)))
         let report = try await Self.scan(connection, units: [1])

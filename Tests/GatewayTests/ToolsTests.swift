@@ -21,12 +21,12 @@ import Testing
         let tcp: TCPSimulator
         let site: Site
 
-        init() throws {
+        init(_ kinds: [UInt8: String] = ScanTests.three) throws {
             folder = NSTemporaryDirectory() + "/hg-\(UUID().uuidString.prefix(8))"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             terminal = try PseudoTerminal()
             line = SerialLine(path: terminal.slavePath, baud: 19_200)
-            units = try ScanTests.units(ScanTests.three)
+            units = try ScanTests.units(kinds)
             field = try SerialSimulator(line: line, descriptor: terminal.master, units: units)
             let point = Point(name: "p", table: .holding, protocolAddress: 7, encoding: Encoding(type: .uint16))
             tcp = try TCPSimulator(port: 0, units: [9: SimulatedUnit(points: [point])])
@@ -171,6 +171,73 @@ import Testing
                 return
             }
             #expect(result["text"]?.text?.contains("at 19200 8E1: 3 units") == true, "\(result)")
+            try await rig.waitForMeter("online")
+        }
+    }
+
+    @Test func aScanBetweenPollsGoesOnWhenTheSiteFileChanges() async throws {
+        let rig = try Rig()
+        defer { rig.stop() }
+        let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        try await MainJobTests.run(rig.site, changes: changes) {
+            try await rig.waitForMeter("online")
+            async let scanned = rig.ask(ToolRequest(.scan(Self.order(1...45)), connection: "bus-a"))
+            try await Task.sleep(for: .milliseconds(700))
+            var changed = rig.site
+            changed.connections[0].timeout = .milliseconds(150)
+            change.yield(changed)
+            guard case .result(let result) = await scanned.outcome else {
+                Issue.record("no result")
+                return
+            }
+            #expect(result["failure"] == nil, "\(result)")
+            #expect(result["text"]?.text?.contains("3 units") == true, "\(result)")
+            try await rig.waitForMeter("online")
+        }
+    }
+
+    @Test func aScanBetweenPollsSaysThatItsLineIsAnotherOneNow() async throws {
+        let rig = try Rig()
+        defer { rig.stop() }
+        let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        try await MainJobTests.run(rig.site, changes: changes) {
+            try await rig.waitForMeter("online")
+            async let scanned = rig.ask(ToolRequest(.scan(Self.order(1...45)), connection: "bus-a"))
+            try await Task.sleep(for: .milliseconds(700))
+            var changed = rig.site
+            changed.connections[0].channel = .serial(SerialLine(path: rig.line.path, baud: 9600))
+            change.yield(changed)
+            guard case .result(let result) = await scanned.outcome else {
+                Issue.record("no result")
+                return
+            }
+            #expect(result["failure"]?.text?.contains("the site file was changed: bus-a") == true, "\(result)")
+        }
+    }
+
+    /// A device of which the models are looked for: many requests in a row, and a scan that wants the line in their middle.
+    @Test func pollsThatRestWhileADeviceIsAskedForItsModelsLeaveTheLineAlone() async throws {
+        let rig = try Rig(ScanTests.three.merging([5: "sunspec/any"]) { $1 })
+        defer { rig.stop() }
+        let solar = try #require(ScanTests.profiles.first { $0.id == "sunspec/any" })
+        var site = rig.site
+        site.devices[0] = Device(
+            id: "meter", profile: solar.id, revision: 1, connection: "bus-a", unit: 5, owner: "o",
+            limits: solar.limits, identity: solar.identity, points: [], sunSpec: solar.sunSpec)
+        rig.field.faults.set(.delay(.milliseconds(80)), unit: 5)
+        try await MainJobTests.run(site) {
+            while await rig.meter?["discovery"]?.text != "pending" { try await Task.sleep(for: .milliseconds(10)) }
+            try await Task.sleep(for: .milliseconds(300))
+            let order = Self.order(1...45, bauds: [9600, 19_200], formats: ["8N1", "8E1"], pause: true)
+            let answer = await rig.ask(ToolRequest(.scan(order), connection: "bus-a"))
+            guard case .result(let result) = answer.outcome else {
+                Issue.record("\(answer.outcome)")
+                return
+            }
+            #expect(result["failure"] == nil, "the port is free: \(result)")
+            // It is too slow for the scan, which finds the others.
+            #expect(result["text"]?.text?.contains("at 19200 8E1: 3 units") == true, "\(result)")
+            while await rig.meter?["discovery"]?.text != "found" { try await Task.sleep(for: .milliseconds(50)) }
             try await rig.waitForMeter("online")
         }
     }

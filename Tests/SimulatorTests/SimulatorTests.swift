@@ -51,6 +51,26 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            ("eastron/sdm630", "current_l1", 5.0...20), ("eastron/sdm630", "frequency", 49.9...50.1),
+            ("eastron/sdm630", "power_factor_total", 0.8...1), ("eastron/sdm630", "thd_voltage_l1", 0...8),
+            ("schneider/pm5110", "power_total", 1...50), ("delta/dtb", "process_value", 0...100),
+            ("siemens/mag6000", "volume_flow", 0.001...0.01),
+        ])
+    func aValueWithoutANormalRangeIsWhereSuchValuesAre(
+        id: String, point: String, usual: ClosedRange<Double>
+    ) throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
+        let profile = try #require(ProfileLibrary(folders: [root.standardizedFileURL.path]).load(id).value)
+        let unit = SimulatedUnit(profile: profile)
+        for seconds in [0.0, 20, 60, 3600] {
+            unit.advance(to: seconds)
+            let value = try #require(unit.value(of: point)?.number)
+            #expect(usual.contains(value), "\(point) is \(value) after \(seconds) s")
+        }
+    }
+
     @Test func aForeignMasterReadsPlausibleValuesOverTCP() throws {
         let server = try TCPSimulator(port: 0, units: [1: SimulatedUnit(points: Self.points)])
         defer { server.stop() }

@@ -25,12 +25,23 @@ package struct LearnedAddresses: Hashable, Sendable {
 
     /// Whether the device refuses to read over addresses that `points` do not declare: requests were cut at such a hole.
     package func forbidsGaps(between points: [Point]) -> Bool {
+        !cuts(at: points) { isBehindHole in isBehindHole }.isEmpty
+    }
+
+    /// Where requests were cut between values that stand side by side, and none of the two is refused: why is not known.
+    package func unexplainedCuts(between points: [Point]) -> [RegisterCut] {
+        cuts(at: points) { isBehindHole in !isBehindHole }
+            .sorted { ($0.table, $0.address) < ($1.table, $1.address) }
+    }
+
+    /// Cuts at the beginning of points that are not borders of refused values.
+    private func cuts(at points: [Point], where isWanted: (_ isBehindHole: Bool) -> Bool) -> [RegisterCut] {
         let starts = Set(points.map { RegisterCut(table: $0.table, address: Int($0.protocolAddress)) })
         let ends = Set(points.map { RegisterCut(table: $0.table, address: $0.span.end) })
         let parked = Set(
             refused.flatMap { span in
                 [Int(span.start), span.end].map { RegisterCut(table: span.table, address: $0) }
             })
-        return cuts.contains { starts.contains($0) && !ends.contains($0) && !parked.contains($0) }
+        return cuts.filter { starts.contains($0) && !parked.contains($0) && isWanted(!ends.contains($0)) }
     }
 }

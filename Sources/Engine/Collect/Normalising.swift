@@ -57,7 +57,8 @@ extension PolledDevice {
             guard let scale = polled.scale, case .value(let value) = samples.decoded[index] else { continue }
             guard let holder = samples.points.firstIndex(of: scale), case .value(let factor) = samples.decoded[holder]
             else {
-                scaled.decoded[index] = .bad(.waiting)
+                let isAbsent = samples.points.firstIndex(of: scale).map { samples.decoded[$0] } == .bad(.notImplemented)
+                scaled.decoded[index] = .bad(isAbsent ? .notImplemented : .waiting)
                 continue
             }
             scaled.decoded[index] = value.scaled(by: factor, device.points[samples.points[index]].scaleReference)
@@ -78,7 +79,7 @@ extension PolledDevice {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
             let (value, reasons) = judged(samples.decoded[index], by: described[point])
-            verdict.add(reasons)
+            verdict.add(reasons, isAbsent: described[point].says(.notImplemented, by: samples.decoded[index]))
             if let deadband = described[point].deadband {
                 let patience = described[point].expectedSilence - described[point].every / 2
                 guard points[point].isNews(value, reasons, deadband, patience: patience, at: now) else { continue }
@@ -100,8 +101,10 @@ struct PollVerdict: Hashable, Sendable {
     /// The reasons of the worst value.
     private(set) var worst: QualityReasons = []
 
-    mutating func add(_ reasons: QualityReasons) {
+    /// - Parameter isAbsent: whether the device says that it does not have the point: nothing is wrong with it then.
+    mutating func add(_ reasons: QualityReasons, isAbsent: Bool = false) {
         valueCount += 1
+        if isAbsent { return }
         let quality = reasons.quality
         if quality == .bad { badCount += 1 }
         if worst.quality < quality { worst = reasons }
@@ -127,5 +130,12 @@ extension PolledPoint {
         lastPublished = (number, reasons)
         silentSince = now
         return true
+    }
+}
+
+extension Point {
+    /// Whether a value that is none means `reason`, by the word of the device.
+    fileprivate func says(_ reason: QualityReason, by decoded: Decoded) -> Bool {
+        encoding.sentinelReason == reason && decoded == .bad(reason)
     }
 }

@@ -103,12 +103,47 @@ package struct PolledDevice: Sendable {
         block.edges.count > 1 && silences.isTooLarge(block.span)
     }
 
+    // MARK: - Limit or border
+
+    /// A small request across a cut: a device that gives it refused the block for its size.
+    struct Crossing: Hashable, Sendable {
+        var cut: RegisterCut
+        var span: RegisterSpan
+    }
+
+    /// What is to be asked to tell a limit from a border; nil when nothing is in doubt.
+    mutating func takeCrossing() -> Crossing? {
+        guard let cut = quantities.takeDoubt() else { return nil }
+        let blocks = plan.jobs.flatMap(\.blocks).filter { $0.span.table == cut.table }
+        guard let before = blocks.first(where: { $0.span.end == cut.address }),
+            let behind = blocks.first(where: { Int($0.span.start) == cut.address })
+        else { return nil }
+        let start = before.span.start + UInt16(before.edges.last ?? 0)
+        let end = (behind.first ?? behind).span.end
+        let span = RegisterSpan(table: cut.table, start: start, registerCount: end - Int(start))
+        // One that is no smaller than what was given on either side would be as large as what was refused.
+        guard span.registerCount <= max(before.span.registerCount, behind.span.registerCount) else { return nil }
+        return Crossing(cut: cut, span: span)
+    }
+
+    /// The device answered the crossing, or refused it with exception 02 or 03.
+    mutating func crossed(_ crossing: Crossing, isAnswered: Bool) {
+        let unnecessary = quantities.crossed(crossing.cut, isAnswered: isAnswered)
+        guard !unnecessary.isEmpty else { return }
+        cuts.subtract(unnecessary)
+        makePlan()
+    }
+
     // MARK: - Answers
 
     private func blockStart(after block: ReadBlock, job: Int) -> RegisterCut? {
         let starts = plan.jobs[job].blocks.map(\.span)
             .filter { $0.table == block.span.table && $0.start > block.span.start }.map { Int($0.start) }
-        return starts.min().map { RegisterCut(table: block.span.table, address: $0) }
+        let bridgeable = min(device.limits.gap ?? .max, cost.worthwhileGap(in: block.span.table))
+        return starts.min().flatMap { start in
+            // Over a wider hole nothing grows, and a cut there would look like a hole that the device refuses.
+            start - block.span.end > bridgeable ? nil : RegisterCut(table: block.span.table, address: start)
+        }
     }
 
     /// Whether the block was refused not long ago and is not worth a request.

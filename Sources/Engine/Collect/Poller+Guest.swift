@@ -4,19 +4,22 @@ extension Poller {
     private static let restAfterDelay = 3
     private static let guest = -1
 
-    static let pauseReason = "polls of this connection rest while it is scanned"
+    package static let pauseReason = "polls of this connection rest while it is scanned"
 
-    var isPaused: Bool { pauses > 0 }
+    package var isPaused: Bool { pauses > 0 }
 
     /// Lets `use` send one request, or a few that belong together, between two polls. Polls go first; where they have to
     /// wait the guest gets a quarter of the time.
     ///
-    /// - Returns: nil when the bus is about to be closed, or the task is cancelled; nothing was sent then.
+    /// A poll that becomes due meanwhile waits for that request, and for no other of the guest: it goes before the next one.
+    ///
+    /// - Returns: nil when the bus is about to be closed, somebody has the line for itself, or the task is cancelled; nothing
+    ///   was sent then.
     package func asGuest<Value: Sendable>(_ use: @Sendable () async -> Value) async -> Value? {
         if guestMayUseAt > clock.uptime { try? await clock.sleep(until: guestMayUseAt) }
         guard !Task.isCancelled else { return nil }
         await takeSlot(Self.guest, .poll)
-        guard !isStopped else {
+        guard !isStopped, !isPaused else {
             slots.release(Self.guest, .poll, used: .zero)
             return nil
         }

@@ -197,6 +197,8 @@ package actor Poller {
                 lost = fault(afterWhichNothingIsAsked: error)
             }
         }
+        // At the end, when the other blocks have shown how much the device gives.
+        if lost == nil { await tellLimitFromBorder(due.slot) }
         return answers
     }
 
@@ -270,7 +272,7 @@ package actor Poller {
         await timedRead(span, unit: unit, timeout: timeout(ofUnit: unit)).map(\.words)
     }
 
-    private func timedRead(
+    func timedRead(
         _ span: RegisterSpan, unit: UInt8, timeout: Duration
     ) async -> Result<BusReply, BusError> {
         if isPaused { return .failure(.linkDown(Self.pauseReason)) }
@@ -301,7 +303,7 @@ package actor Poller {
         return devices[index].refused(block, job: job, at: clock.uptime)
     }
 
-    private func tellLearned(of index: Int) {
+    func tellLearned(of index: Int) {
         board.update(devices[index].device.id) { $0.learned = devices[index].learned }
     }
 
@@ -330,7 +332,8 @@ package actor Poller {
         let now = clock.utc
         let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
-            status.countPoll(failed: state == .offline)
+            // Rest says nothing about the device.
+            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: state == .offline) }
             if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
             if state != .offline { status.lastGood = now }

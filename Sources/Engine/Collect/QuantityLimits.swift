@@ -10,7 +10,18 @@ struct QuantityLimits: Hashable, Sendable {
         var smallestRefused = Int.max
         /// How much speaks for a limit: a block may also be refused because of a border within it that cannot be crossed.
         var weight = 0
+        /// Where that border would be, when nothing but one cut stands between a refused block and its two answered halves.
+        var doubt: RegisterCut?
         var cuts: Set<RegisterCut> = []
+
+        /// - Returns: the cuts that are unnecessary now that there is a limit; empty while there is none.
+        mutating func settle() -> Set<RegisterCut> {
+            guard weight >= 2, largestAnswered < smallestRefused else { return [] }
+            limit = largestAnswered
+            doubt = nil
+            defer { cuts = [] }
+            return cuts
+        }
     }
 
     /// A refused block and those of its pieces that have not been answered yet.
@@ -19,6 +30,8 @@ struct QuantityLimits: Hashable, Sendable {
         var pieces: Int
         var pending: Set<RegisterSpan>
         var cuts: Set<RegisterCut>
+        /// Where the first two pieces meet.
+        let border: RegisterCut?
         let isOfBits: Bool
     }
 
@@ -37,12 +50,32 @@ struct QuantityLimits: Hashable, Sendable {
     var registerLimit: Int? { words.limit }
     var bitLimit: Int? { bits.limit }
 
+    /// Where a few registers on both sides should be asked for together, to tell a limit from a border. It is told once:
+    /// a device that leaves that request unanswered is not bothered with it again.
+    mutating func takeDoubt() -> RegisterCut? {
+        if words.doubt != nil { return words.doubt.take() }
+        return bits.doubt.take()
+    }
+
+    /// The device answered for a little on both sides of `cut` together, or refused that.
+    ///
+    /// - Returns: the cuts that a limit makes unnecessary; empty where it is a border, or another one is in question.
+    mutating func crossed(_ cut: RegisterCut, isAnswered: Bool) -> Set<RegisterCut> {
+        var settled: Set<RegisterCut> = []
+        note(cut.table.isBits) { evidence in
+            evidence.weight += isAnswered ? 1 : -1
+            settled = evidence.settle()
+        }
+        return settled
+    }
+
     /// The device refused a block without holes, and is asked for its pieces instead.
     mutating func divided(_ span: RegisterSpan, into pieces: [RegisterSpan], at cuts: Set<RegisterCut>) {
         guard let index = trials.firstIndex(where: { $0.pending.contains(span) }) else {
             trials.append(
                 Trial(
                     refused: span.registerCount, pieces: pieces.count, pending: Set(pieces), cuts: cuts,
+                    border: pieces.last.map { RegisterCut(table: $0.table, address: Int($0.start)) },
                     isOfBits: span.table.isBits))
             return
         }
@@ -73,10 +106,8 @@ struct QuantityLimits: Hashable, Sendable {
             evidence.smallestRefused = min(evidence.smallestRefused, trial.refused)
             evidence.weight += trial.pieces > 2 ? 2 : 1
             evidence.cuts.formUnion(trial.cuts)
-            guard evidence.weight >= 2, evidence.largestAnswered < evidence.smallestRefused else { return }
-            evidence.limit = evidence.largestAnswered
-            settled = evidence.cuts
-            evidence.cuts = []
+            settled = evidence.settle()
+            if evidence.limit == nil, trial.pieces == 2 { evidence.doubt = trial.border }
         }
         return settled
     }

@@ -85,7 +85,10 @@ package struct DeviceOverview: Sendable {
         let spans = RefusalAdvice.refused(device)
         let list = spans.map { "\($0.span) (\($0.points.joined(separator: ", ")))" }.joined(separator: "; ")
         let limits = RefusalAdvice.limits(device).map { "\($0.name): \($0.value)" }.joined(separator: ", ")
-        let words = (spans.isEmpty ? [] : ["refuses \(list)"]) + (limits.isEmpty ? [] : ["has limits {\(limits)}"])
+        let cuts = RefusalAdvice.cuts(device).joined(separator: ", ")
+        let words =
+            (spans.isEmpty ? [] : ["refuses \(list)"]) + (limits.isEmpty ? [] : ["has limits {\(limits)}"])
+            + (cuts.isEmpty ? [] : ["refuses larger requests around \(cuts)"])
         return words.isEmpty ? nil : TextTable.safe("\(device.text("id")): \(words.joined(separator: "; "))")
     }
 

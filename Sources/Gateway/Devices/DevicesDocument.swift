@@ -11,8 +11,9 @@ struct DevicesDocument {
     /// "state","since","last_good","last_good_age_s","polls","failed_polls","missed_polls","late_polls","recent_polls",
     /// "recently_failed","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
     /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}],
-    /// "limits":{"registers","bits","gap"}}]}`; `limits` are those that the device was found to have beyond what its profile
-    /// says, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
+    /// "limits":{"registers","bits","gap"},"cuts":[{"table","address"}]}]}`; `limits` are those that the device was found to
+    /// have beyond what its profile says, absent where there are none; `cuts` is where requests begin anew, because it refused
+    /// to give what stands on both sides together and no limit explains that, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
     /// profile has no `identify`. Where the models of a device are found at run time also "discovery" (`pending`, `failed` or
     /// `found`),"discovery_text","sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
     var value: JSONValue {
@@ -27,17 +28,19 @@ struct DevicesDocument {
 
     private func device(_ device: Device) -> JSONValue {
         let status = board[device.id] ?? DeviceStatus()
-        let endpoint = site.connections.first { $0.name == device.connection }?.endpoint
+        let connection = site.connections.first { $0.name == device.connection }
+        let endpoint = connection?.endpoint
+        let hasBaudRate = if case .tcp? = connection?.channel { false } else { true }
         let identity: [(String, JSONValue)] = [
             ("id", .string(device.id)), ("profile", .string(device.profile)), ("revision", .integer(device.revision)),
             ("connection", .string(device.connection)), ("endpoint", .optional(endpoint)),
             ("unit", .integer(device.unit)), ("owner", .string(device.owner)),
         ]
         return .compact(
-            identity + health(status) + timing(status.timing) + recognition(status.identity)
+            identity + health(status, hasBaudRate) + timing(status.timing) + recognition(status.identity)
                 + models(status.discovery) + [
                     ("refused", .array(status.learned.refused.map { refused($0, device) })),
-                    ("limits", limits(status.learned, device)),
+                    ("limits", limits(status.learned, device)), ("cuts", cuts(status.learned, device)),
                 ])
     }
 
@@ -50,7 +53,12 @@ struct DevicesDocument {
         return limits.allSatisfy { $0.1 == .null } ? .null : .compact(limits)
     }
 
-    private func health(_ status: DeviceStatus) -> [(String, JSONValue)] {
+    private func cuts(_ learned: LearnedAddresses, _ device: Device) -> JSONValue {
+        let cuts = learned.unexplainedCuts(between: device.points)
+        return cuts.isEmpty ? .null : .array(cuts.map(\.document))
+    }
+
+    private func health(_ status: DeviceStatus, _ hasBaudRate: Bool) -> [(String, JSONValue)] {
         [
             ("state", .string(status.state.rawValue)), ("since", .optional(status.since?.rfc3339)),
             ("last_good", .optional(status.lastGood?.rfc3339)),
@@ -59,7 +67,7 @@ struct DevicesDocument {
             ("missed_polls", .integer(status.missedPolls)), ("late_polls", .integer(status.timing.latePolls)),
             ("recent_polls", .integer(status.recentPolls)),
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
-            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words)),
+            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words(hasBaudRate))),
         ]
     }
 
@@ -125,13 +133,20 @@ extension Int64 {
 
 extension QualityReason {
     /// What it means, and where to look, for whoever stands before the device.
-    fileprivate var words: String {
+    fileprivate func words(_ hasBaudRate: Bool) -> String {
         switch self {
-        case .timeout: "does not answer: power, wiring, unit address, baud rate and parity"
+        case .timeout:
+            hasBaudRate
+                ? "does not answer: power, wiring, unit address, baud rate and parity"
+                : "does not answer: power, unit address, and the line behind a gateway"
         case .commDown: "cannot be reached: the connection, or the gateway before it, is down"
-        case .protocolError: "answers are damaged: noise, wrong parity, or two masters on the line"
+        case .protocolError:
+            hasBaudRate
+                ? "answers are damaged: noise, wrong parity, or two masters on the line"
+                : "answers are damaged: is it a Modbus TCP server, and not RTU over TCP?"
         case .badAddress: "refuses some addresses: see what it refuses, and the profile"
-        case .notImplemented: "does not know the function code: the table of the profile is wrong for it"
+        case .notImplemented:
+            "does not know the function code, or does not have what is asked for: the profile is for another model"
         case .deviceFailure: "reports a failure of its own"
         case .deviceBusy: "says that it is busy"
         case .decodeError: "some registers hold no number of their type: byte order or type of the profile"

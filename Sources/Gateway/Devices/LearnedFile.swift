@@ -132,11 +132,12 @@ extension RegisterSpan {
 }
 
 extension RegisterCut {
-    fileprivate var document: JSONValue {
+    /// `{"table","address"}`
+    var document: JSONValue {
         .compact([("table", .string(table.rawValue)), ("address", .integer(address))])
     }
 
-    fileprivate init?(_ document: JSONValue) {
+    init?(_ document: JSONValue) {
         guard let table = document["table"]?.text.flatMap(RegisterTable.init(rawValue:)),
             let address = document["address"]?.integer.flatMap({ Int(exactly: $0) }), (0...65_536).contains(address)
         else { return nil }

@@ -12,7 +12,7 @@ struct RefusalAdvice {
     }
 
     private static func section(_ profile: String, _ devices: [JSONValue]) -> String? {
-        let lines = limitLines(devices) + pointLines(devices)
+        let lines = limitLines(devices) + cutLines(devices) + pointLines(devices)
         return lines.isEmpty ? nil : (["# profile \(TextTable.safe(profile))"] + lines).joined(separator: "\n")
     }
 
@@ -36,6 +36,21 @@ struct RefusalAdvice {
 
     static func limits(_ device: JSONValue) -> [(name: String, value: Int64)] {
         limitNames.compactMap { name in (device["limits"]?[name]?.integer).map { (name, $0) } }
+    }
+
+    // MARK: - Cuts
+
+    /// Nothing to paste: what the device will not give together is read by requests of their own already.
+    private static func cutLines(_ devices: [JSONValue]) -> [String] {
+        devices.filter { !cuts($0).isEmpty }.map { device in
+            "# \(TextTable.safe(device.text("id"))) refuses some requests and gives their parts: "
+                + "they begin anew at \(cuts(device).joined(separator: ", "))"
+        }
+    }
+
+    /// `input 18`
+    static func cuts(_ device: JSONValue) -> [String] {
+        (device["cuts"]?.elements ?? []).compactMap(RegisterCut.init).map { "\($0.table) \($0.address)" }
     }
 
     // MARK: - Points

@@ -10,9 +10,12 @@ package struct BusScan: Sendable {
     package struct Progress: Hashable, Sendable {
         package var line: SerialLine?
         package var unit: UInt8
-        package var requests: Int
-        package var requestLimit: Int
+        /// Questions whether somebody is there, so far and at the most; those that units are asked who they are come on top.
+        package var asked: Int
+        package var limit: Int
         package var found: Int
+        /// How long it takes at the most from now on, by what it has taken so far; nil at the begin.
+        package var remaining: Duration?
     }
 
     private let connection: Connection
@@ -43,11 +46,13 @@ package struct BusScan: Sendable {
     package func run(progress: (Progress) async -> Void) async throws -> ScanReport {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var report = ScanReport(endpoint: connection.endpoint)
+        report.unrecognisableProfiles = matching.profiles.count { $0.identity.isEmpty && $0.sunSpec == nil }
+        var pace = ScanPace(limit: plan.limit, start: clock.uptime)
         // First whoever is likely, at all settings; then everybody, setting by setting.
         let attempts = plan.lines.count > 1 ? [plan.likelyUnits, plan.units] : [plan.units]
         search: for units in attempts {
             for line in plan.lines {
-                guard try await hasAnswer(on: line, from: units, loops, &report, progress) else {
+                guard try await hasAnswer(on: line, from: units, loops, &report, &pace, progress) else {
                     if report.failure != nil { break search }
                     continue
                 }
@@ -68,16 +73,18 @@ package struct BusScan: Sendable {
     /// Asks `units` at one setting; the first answer settles it, and then all units are asked.
     private func hasAnswer(
         on line: SerialLine?, from units: [UInt8], _ loops: MultiThreadedEventLoopGroup, _ report: inout ScanReport,
-        _ progress: (Progress) async -> Void
+        _ pace: inout ScanPace, _ progress: (Progress) async -> Void
     ) async throws -> Bool {
         let bus =
             shared
             ?? OwnChannel(
                 Buses.makeInterviewing(connection(on: line), loop: loops.next(), clock: clock, telling: telling))
-        let found = await sweep(bus, units, line, &report, progress, stopsAtFirst: units != plan.units)
+        let found = await sweep(bus, units, line, &report, &pace, progress, stopsAtFirst: units != plan.units)
         if !found.isEmpty {
+            if units != plan.units { pace.settle(questions: plan.units.count) }
             let all =
-                units == plan.units ? found : await sweep(bus, plan.units, line, &report, progress, stopsAtFirst: false)
+                units == plan.units
+                ? found : await sweep(bus, plan.units, line, &report, &pace, progress, stopsAtFirst: false)
             for (unit, exception) in all {
                 report.units.append(await identify(bus, unit: unit, exception: exception, &report))
             }
@@ -88,7 +95,7 @@ package struct BusScan: Sendable {
 
     private func sweep(
         _ bus: any ScanChannel, _ units: [UInt8], _ line: SerialLine?, _ report: inout ScanReport,
-        _ progress: (Progress) async -> Void, stopsAtFirst: Bool
+        _ pace: inout ScanPace, _ progress: (Progress) async -> Void, stopsAtFirst: Bool
     ) async -> [(UInt8, UInt8?)] {
         var found: [(UInt8, UInt8?)] = []
         let span = RegisterSpan(table: .holding, start: 0, registerCount: 1)
@@ -112,10 +119,11 @@ package struct BusScan: Sendable {
                 case .noResponse, .garbled, .invalidRequest: break
                 }
             }
+            pace.asked += 1
             await progress(
                 Progress(
-                    line: line, unit: unit, requests: report.requests, requestLimit: plan.requestLimit,
-                    found: found.count))
+                    line: line, unit: unit, asked: pace.asked, limit: pace.limit, found: found.count,
+                    remaining: pace.remaining(at: clock.uptime)))
             if stopsAtFirst, !found.isEmpty { break }
         }
         return found

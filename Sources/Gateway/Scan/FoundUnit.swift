@@ -50,6 +50,8 @@ package struct ScanReport: Hashable, Sendable {
     package var line: SerialLine?
     package var units: [FoundUnit] = []
     package var requests = 0
+    /// Profiles that were looked at and say nothing about how their device is recognised.
+    package var unrecognisableProfiles = 0
     /// Why it ended early, in words: the port or the connection is not to be had.
     package var failure: String?
 
@@ -64,14 +66,23 @@ package struct ScanReport: Hashable, Sendable {
     }
 
     package var text: String {
-        guard !units.isEmpty else { return "no unit answered on \(endpoint) to \(requests) requests" }
+        guard !units.isEmpty else {
+            guard failure == nil else { return "no unit was found on \(endpoint): the scan did not come to its end" }
+            return "no unit answered on \(endpoint) to \(requests) \(requests == 1 ? "request" : "requests")"
+        }
         let isConfigured = units.contains { $0.device != nil }
         var table = TextTable(["UNIT", "ANSWERS WITH", "SAYS IT IS", "PROFILES"] + (isConfigured ? ["DEVICE"] : []))
+        let unnamed =
+            units.contains { $0.profiles.isEmpty } && unrecognisableProfiles > 0
+            ? [
+                "\(unrecognisableProfiles) profiles have nothing by which their device could be recognised: compare the "
+                    + "nameplate with headgate profile list"
+            ] : []
         for unit in units { table.add(isConfigured ? unit.row : unit.row.dropLast()) }
         let settings = line.map { " at \($0.baud) \($0.format.name)" } ?? ""
         let head = "\(endpoint)\(settings): \(units.count) \(units.count == 1 ? "unit" : "units")"
         let answersAll = line == nil && units.count > 30
         let note = answersAll ? ["it answers under so many units that it probably ignores the unit address"] : []
-        return ([head] + table.lines + note).joined(separator: "\n")
+        return ([head] + table.lines + note + unnamed).joined(separator: "\n")
     }
 }

@@ -45,6 +45,8 @@ package struct ScanPlan: Hashable, Sendable {
     /// A receiver takes one stop bit for two, so 8N2 is found as 8N1.
     private static let formats = ["8N1", "8E1", "8O1"].compactMap(SerialFormat.init(name:))
 
-    /// Requests at the most until the line's settings are known, and to find all units then.
-    package var requestLimit: Int { lines.count * (likelyUnits.count + units.count) + units.count }
+    /// Questions whether somebody is there, at the most: until the line's settings are known, and then.
+    package var limit: Int {
+        lines.count > 1 ? lines.count * (likelyUnits.count + units.count) : units.count
+    }
 }

@@ -10,9 +10,6 @@ struct PolledConnection: Sendable {
     var poller: Poller
     var bus: any InterviewingBus
     var tap: TraceTap
-
-    /// What goes between its polls.
-    var guest: GuestChannel { GuestChannel(poller: poller, bus: bus) }
 }
 
 extension Connection {

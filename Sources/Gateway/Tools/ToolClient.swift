@@ -50,7 +50,7 @@ package struct ToolClient: Sendable {
         return .progress(
             BusScan.Progress(
                 line: format.map { SerialLine(path: "", baud: number("baud"), format: $0) },
-                unit: UInt8(clamping: number("unit")), requests: number("requests"), requestLimit: number("limit"),
-                found: number("found")))
+                unit: UInt8(clamping: number("unit")), asked: number("asked"), limit: number("limit"),
+                found: number("found"), remaining: progress["remaining_ms"]?.integer.map { .milliseconds($0) }))
     }
 }

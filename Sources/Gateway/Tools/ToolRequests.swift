@@ -50,12 +50,20 @@ struct ToolRequests: Sendable {
             return Self.line("result", .string(String(decoding: document.json, as: UTF8.self)))
         case .probe(let span, let unit):
             do throws(BusError) {
-                let words = try await polled.guest.read(span, unit: unit, timeout: polled.connection.timeout)
+                let words = try await guest(of: polled).read(span, unit: unit, timeout: polled.connection.timeout)
                 return Self.line("result", .array(words.map { .integer($0) }))
             } catch {
                 return ReadDocument.problem(BusProbe.words(error, span, unit))
             }
         case .scan(let order): return await scan(order, polled, writer)
+        }
+    }
+
+    /// What goes between the polls of a connection.
+    private func guest(of polled: PolledConnection) -> GuestChannel {
+        let name = polled.connection.name
+        return GuestChannel(connection: polled.connection, clock: clock) { [assembly] in
+            await assembly.polledConnection(name)
         }
     }
 
@@ -68,7 +76,7 @@ struct ToolRequests: Sendable {
         connection.timeout = order.timeout
         let scan = BusScan(
             connection, plan: order.plan(on: connection, profiles: profiles), profiles: profiles,
-            telling: BusTelling(trace: polled.tap), shared: order.pausesPolling ? nil : polled.guest)
+            telling: BusTelling(trace: polled.tap), shared: order.pausesPolling ? nil : guest(of: polled))
         if order.pausesPolling { await assembly.pausePolls(of: polled.connection.name) }
         // Whoever asked may be gone: the scan ends then, and in every case the polls go on.
         let report = try? await scan.run { try? await writer.write(Self.line("progress", $0.document)) }
@@ -119,8 +127,9 @@ extension BusScan.Progress {
     fileprivate var document: JSONValue {
         .compact([
             ("baud", line.map { .integer($0.baud) } ?? .null), ("format", .optional(line?.format.name)),
-            ("unit", .integer(unit)), ("requests", .integer(requests)), ("limit", .integer(requestLimit)),
+            ("unit", .integer(unit)), ("asked", .integer(asked)), ("limit", .integer(limit)),
             ("found", .integer(found)),
+            ("remaining_ms", remaining.map { .integer($0.microseconds / 1000) } ?? .null),
         ])
     }
 }

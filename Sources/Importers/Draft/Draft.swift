@@ -91,6 +91,8 @@ struct DraftProfile {
     var comments: [String] = []
     /// How to recognise the device: `table: …, address: …, type: …, equals: …` in the notation of a profile.
     var identify: [String] = []
+    /// Whether a pattern that is no value says that the device does not have the point at all.
+    var sentinelsMeanAbsence = false
     /// Given when the draft is finished.
     var id = ""
 }

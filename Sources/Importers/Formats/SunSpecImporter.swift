@@ -18,6 +18,7 @@ struct SunSpecImporter {
         let start = try self.start(models[0])
         var profile = DraftProfile(title: "SunSpec device with models \(ids(models))", points: [])
         profile.manufacturer = "SunSpec"
+        profile.sentinelsMeanAbsence = true
         profile.model = "models-" + models.compactMap { $0["id"]?.integer }.map(String.init).joined(separator: "-")
         if options.firstModel == nil {
             profile.identify.append(identity(at: options.base, "type: uint32, equals: 0x53756E53"))

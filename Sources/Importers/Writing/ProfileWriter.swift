@@ -24,7 +24,8 @@ struct ProfileWriter {
         lines.append(
             "# Only addresses that a point names are read. Where the device answers over holes, a gap saves requests.")
         lines.append("limits: {gap: 0}")
-        let defaults = self.defaults.members
+        var defaults = self.defaults.members
+        if profile.sentinelsMeanAbsence { defaults.append(("sentinels_mean", "not_implemented")) }
         if !defaults.isEmpty { lines.append(YAMLText.flow(defaults, after: "defaults: ")) }
         return (lines + ["", "points:"] + points).joined(separator: "\n") + "\n"
     }
