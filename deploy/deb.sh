@@ -96,6 +96,8 @@ mkdir "$work/debian"
 printf 'Source: headgate\n\nPackage: headgate\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O -e root/usr/bin/headgate 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || fail "dpkg-shlibdeps found no dependencies"
+# Packed relocations need a loader of glibc 2.36, which dpkg-shlibdeps does not know.
+if readelf -V "$root/usr/bin/headgate" | grep -q GLIBC_ABI_DT_RELR; then depends="$depends, libc6 (>= 2.36)"; fi
 
 mkdir "$root/DEBIAN"
 size=$(find "$root" -type f ! -path '*/DEBIAN/*' -printf '%s\n' | awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
