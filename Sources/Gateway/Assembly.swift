@@ -42,7 +42,7 @@ actor Assembly {
     private(set) var site: Site?
     /// The site file as it was read, as far as it was applied.
     private var declared: Site?
-    private var chains: ChainFile
+    private var chains: DeviceMemory<SunSpecChain>
     /// What pollers find out about SunSpec devices; for ``adopt(_:)``.
     nonisolated let found = AsyncStream<DiscoveredChain>.makeStream()
     let journal: SQLiteJournal
@@ -71,12 +71,13 @@ actor Assembly {
     /// How many tools have each connection for themselves: what polls it after a change of the site file rests, too.
     var pauses: [String: Int] = [:]
 
-    private var learned: LearnedFile
+    private var learned: DeviceMemory<LearnedAddresses>
     /// Whether the disk refused to keep what was learned, which has been said.
     private var isLearnedUnkept = false
 
     init(
-        journal: SQLiteJournal, learned: LearnedFile, chains: ChainFile, clock: any Timekeeper,
+        journal: SQLiteJournal, learned: DeviceMemory<LearnedAddresses>, chains: DeviceMemory<SunSpecChain>,
+        clock: any Timekeeper,
         loops: any EventLoopGroup, logger: Logger
     ) {
         self.chains = chains
@@ -168,7 +169,7 @@ actor Assembly {
             let connection = declared.connections.first(where: { $0.name == device.connection })
         else { return }
         do {
-            try chains.keep(found.chain, of: DeviceIdentity(device, on: connection))
+            try chains.keep([DeviceIdentity(device, on: connection): found.chain])
         } catch {
             logger.warning("cannot keep what was found", metadata: ["device": "\(device.id)", "reason": "\(error)"])
         }
@@ -190,7 +191,7 @@ actor Assembly {
             let made = PolledDevice(
                 device: device, layout: layout, cost: RequestCost(connection.channel),
                 numbers: numbers[device.id] ?? [:],
-                learned: learned.learned(of: DeviceIdentity(device, on: connection)), at: clock.uptime)
+                learned: learned[DeviceIdentity(device, on: connection)] ?? LearnedAddresses(), at: clock.uptime)
             board.update(device.id) { status in
                 status.since = status.since ?? clock.utc
                 status.learned = made.learned

@@ -48,11 +48,11 @@ package struct GatewayService: Service {
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: Self.networkThreads)
         let journal = try SQLiteJournal(folder: site.gateway.stateFolder, settings: site.buffer, clock: clock)
         for note in journal.openingNotes { logger.warning("journal opened with losses", metadata: ["note": "\(note)"]) }
-        let learned = LearnedFile(stateFolder: site.gateway.stateFolder)
+        let learned = DeviceMemory<LearnedAddresses>(stateFolder: site.gateway.stateFolder)
         if let damage = learned.damage {
             logger.warning("what devices refuse is forgotten", metadata: ["reason": "\(damage)"])
         }
-        let chains = ChainFile(stateFolder: site.gateway.stateFolder)
+        let chains = DeviceMemory<SunSpecChain>(stateFolder: site.gateway.stateFolder)
         if let damage = chains.damage {
             logger.warning("the models of devices are forgotten", metadata: ["reason": "\(damage)"])
         }

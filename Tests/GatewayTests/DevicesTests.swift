@@ -7,7 +7,7 @@ import ServiceLifecycle
 import Simulator
 import Testing
 
-@Suite struct LearnedFileTests {
+@Suite struct DeviceMemoryTests {
     static let connection = Connection(name: "c", channel: .tcp(Endpoint(host: "10.0.0.5", port: 502)))
 
     static func identity(profile: String = "p/q", revision: Int = 1, unit: UInt8 = 1) -> DeviceIdentity {
@@ -25,36 +25,36 @@ import Testing
     @Test func whatWasLearnedComesBackForTheSameDeviceOnly() throws {
         let folder = try Folder()
         defer { folder.remove() }
-        var file = LearnedFile(stateFolder: folder.path)
+        var file = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)
         try file.keep([Self.identity(): Self.learned])
-        let again = LearnedFile(stateFolder: folder.path)
+        let again = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)
         #expect(again.damage == nil)
-        #expect(again.learned(of: Self.identity()) == Self.learned)
+        #expect(again[Self.identity()] == Self.learned)
         for other in [Self.identity(profile: "p/r"), Self.identity(revision: 2), Self.identity(unit: 2)] {
-            #expect(again.learned(of: other).isEmpty)
+            #expect(again[other] == nil)
         }
     }
 
     @Test func aNewRevisionOfTheProfileMakesTheOldOneForgotten() throws {
         let folder = try Folder()
         defer { folder.remove() }
-        var file = LearnedFile(stateFolder: folder.path)
+        var file = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)
         try file.keep([Self.identity(): Self.learned, Self.identity(unit: 2): Self.learned])
         try file.keep([Self.identity(revision: 2): LearnedAddresses()])
-        let again = LearnedFile(stateFolder: folder.path)
-        #expect(again.learned(of: Self.identity()).isEmpty)
-        #expect(again.learned(of: Self.identity(unit: 2)) == Self.learned)
+        let again = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)
+        #expect(again[Self.identity()] == nil)
+        #expect(again[Self.identity(unit: 2)] == Self.learned)
     }
 
     @Test func aDamagedFileIsToldAndReplaced() throws {
         let folder = try Folder()
         defer { folder.remove() }
         try Data("{\"schema\":\"learned/1\",\"dev".utf8).write(
-            to: URL(fileURLWithPath: folder.path + "/" + LearnedFile.name))
-        var file = LearnedFile(stateFolder: folder.path)
+            to: URL(fileURLWithPath: folder.path + "/" + LearnedAddresses.fileName))
+        var file = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)
         #expect(file.damage != nil)
         try file.keep([Self.identity(): Self.learned])
-        #expect(LearnedFile(stateFolder: folder.path).learned(of: Self.identity()) == Self.learned)
+        #expect(DeviceMemory<LearnedAddresses>(stateFolder: folder.path)[Self.identity()] == Self.learned)
     }
 }
 
@@ -140,9 +140,9 @@ struct Folder {
                 overview.refusedText.contains("#  missing: {table: holding, address: 1}  # refused by good"),
                 "\(overview.refusedText)")
         }
-        let kept = LearnedFile(stateFolder: folder.path).learned(
-            of: DeviceIdentity(site.devices[0], on: site.connections[0]))
-        #expect(kept.refused == [RegisterSpan(table: .holding, start: 1, registerCount: 1)])
+        let kept = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)[
+            DeviceIdentity(site.devices[0], on: site.connections[0])]
+        #expect(kept?.refused == [RegisterSpan(table: .holding, start: 1, registerCount: 1)])
         #expect(throws: DeskProblem.noGateway(folder: folder.path)) {
             try DeviceOverview.ask(stateFolder: folder.path)
         }
@@ -171,8 +171,8 @@ struct Folder {
             #expect(overview.text.contains("good: has limits {registers: 25}"), "\(overview.text)")
             #expect(overview.refusedText.contains("limits: {registers: 25}"))
         }
-        let kept = LearnedFile(stateFolder: folder.path).learned(
-            of: DeviceIdentity(site.devices[0], on: site.connections[0]))
+        let kept = DeviceMemory<LearnedAddresses>(stateFolder: folder.path)[
+            DeviceIdentity(site.devices[0], on: site.connections[0])]
         #expect(kept == LearnedAddresses(registerLimit: 25))
     }
 
