@@ -20,28 +20,28 @@ package struct NamedFiles: Sendable {
     package var problems: [Problem] {
         let keys = site.commands.issuers.compactMap { issuer -> Problem? in
             guard case .hmacFile(let path) = issuer.key else { return nil }
-            return key(path, "issuers.\(issuer.name).hmac_file")
+            return key(path, ["commands", "issuers", issuer.name, "hmac_file"])
         }
         return keys
             + site.publishers.flatMap { publisher in
                 let tls = publisher.tls
                 let files = [
-                    ("password_file", publisher.passwordFile), ("tls.ca", tls?.authorityFile),
-                    ("tls.certificate", tls?.certificateFile), ("tls.key", tls?.keyFile),
+                    (["password_file"], publisher.passwordFile), (["tls", "ca"], tls?.authorityFile),
+                    (["tls", "certificate"], tls?.certificateFile), (["tls", "key"], tls?.keyFile),
                 ]
-                return files.compactMap { key, path in
-                    path.flatMap { unreadable($0) }.map { problem(.warning, "publish.\(publisher.name).\(key): \($0)") }
+                return files.compactMap { keys, path in
+                    path.flatMap { unreadable($0) }.map { problem(.warning, ["publish", publisher.name] + keys, $0) }
                 }
             }
     }
 
-    private func key(_ path: String, _ name: String) -> Problem? {
+    private func key(_ path: String, _ keys: [String]) -> Problem? {
         do {
             _ = try KeyFiles.secret(path)
             return nil
         } catch {
             let isClosed = access(path, R_OK) != 0 && errno == EACCES
-            return problem(isClosed ? .warning : .error, "\(name): \(unreadable(path) ?? error.description)")
+            return problem(isClosed ? .warning : .error, keys, unreadable(path) ?? error.description)
         }
     }
 
@@ -52,7 +52,7 @@ package struct NamedFiles: Sendable {
             : "\(path): \(KeyFiles.reason(errno))"
     }
 
-    private func problem(_ severity: Problem.Severity, _ message: String) -> Problem {
-        Problem(file: file, line: 1, column: 1, severity: severity, message: message)
+    private func problem(_ severity: Problem.Severity, _ keys: [String], _ words: String) -> Problem {
+        SiteFile.problem(severity, at: keys, in: file, "\(keys.dropFirst().joined(separator: ".")): \(words)")
     }
 }

@@ -22,6 +22,25 @@ package enum SiteFile {
         }
     }
 
+    /// Something that is wrong about what a site file names, said where it names it: at the value of the last of `keys`, or as
+    /// near to it as the file goes.
+    package static func problem(
+        _ severity: Problem.Severity, at keys: [String], in path: String, _ message: String
+    ) -> Problem {
+        let problems = ProblemList()
+        var field = YAMLFile(path: path, problems: problems).map {
+            Field(name: "the site file", node: $0.root, file: path, problems: problems)
+        }
+        for key in keys {
+            guard let parent = field, parent.isMapping,
+                let member = parent.members(allowed: "")?.first(where: { $0.key == key })
+            else { break }
+            field = member.value
+        }
+        let place = field?.place ?? Place(file: path)
+        return Problem(file: path, line: place.line, column: place.column, severity: severity, message: message)
+    }
+
     /// The folders of profiles of a site, its own first, whatever else is wrong with its file.
     package static func profileFolders(path: String, shippedProfiles: String) -> Loaded<[String]> {
         let problems = ProblemList()

@@ -79,7 +79,8 @@ import Testing
         let loaded = SiteFile.load(path: site, shippedProfiles: ShippedFiles.profiles)
         let problems = NamedFiles(try #require(loaded.value), in: site).problems
         #expect(problems.map(\.severity) == [.warning])
-        #expect(problems.first?.message.contains("publish.plant.password_file: \(folder.path)/password") == true)
+        #expect(problems.first?.message.contains("plant.password_file: \(folder.path)/password") == true)
+        #expect(problems.first.map { [$0.line, $0.column] } == [4, 77])
     }
 
     private static let refusal = #"{"error":"bob is nobody","code":"not_authorised"}"#
