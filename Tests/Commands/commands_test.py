@@ -111,7 +111,7 @@ class Site(Judged):
             return command
 
         command = silent(44)
-        time.sleep(4)  # read back more than once, and the old value each time
+        time.sleep(3)  # read back more than once, and the old value each time
         self.assertEqual(self.plant.states(command)[-1], "indeterminate")
         self.plant.field.tell(2, "set", 2, 440)
         self.expect(command, "verified")

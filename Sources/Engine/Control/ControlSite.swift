@@ -59,9 +59,9 @@ package struct DeskLimits: Hashable, Sendable {
     package var alarmRetry: Duration = .seconds(60)
     /// How long after a write without an answer a device that shows the old value may still take it: a converter between
     /// Ethernet and a serial line keeps a request in its queue after whoever sent it has stopped waiting.
-    package var lateWrite: Duration = .seconds(10)
+    package var lateWrite: Duration = .seconds(5)
     /// Time between two looks at a device that shows the old value meanwhile.
-    package var lateWriteLook: Duration = .seconds(2)
+    package var lateWriteLook: Duration = .seconds(1)
     /// How long a write that was given up is taken back if it arrives all the same.
     package var strayWrite: Duration = .seconds(120)
     /// How long an interlock may be unknown before what it guards is taken back.

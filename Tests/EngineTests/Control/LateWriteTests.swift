@@ -30,7 +30,7 @@ import Testing
 
     @Test func oneLookThatFindsTheOldValueProvesNothing() throws {
         var plant = try silent()
-        for _ in 0..<8 {
+        for _ in 0..<5 {
             try plant.pass(1)
             try readBack(&plant)
         }
