@@ -135,7 +135,7 @@ actor Assembly {
     ) async throws {
         keepReadings(for: site)
         defer { passReadings() }
-        for name in change.connectionsToStop { await stopConnection(name) }
+        await stopConnections(change.connectionsToStop)
         for name in change.publishersToStop { await stopPublisher(name, farewell: nil) }
         (self.site, self.declared) = (site, declared)
         await journal.serve(Set(site.publishers.map(\.name)))
@@ -376,11 +376,17 @@ actor Assembly {
         await beginChange()
         defer { endChange() }
         await endCommands()
-        for name in connections.keys { await stopConnection(name) }
+        await stopConnections(Array(connections.keys))
         await journal.flush()
         await drainPublishers()
         let farewell = await status(.stopping).message
         for name in publishers.keys { await stopPublisher(name, farewell: farewell) }
+    }
+
+    /// All are told before any is waited for: each may be in the middle of a request that nobody answers.
+    private func stopConnections(_ names: [String]) async {
+        for name in names { connections[name]?.task.cancel() }
+        for name in names { await stopConnection(name) }
     }
 
     private func stopConnection(_ name: String) async {
