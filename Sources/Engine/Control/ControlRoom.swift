@@ -336,11 +336,14 @@ package actor ControlRoom {
         for event in batch {
             switch event {
             case .request(let request):
+                // Whoever sends a command again that is there must not believe that this one was refused.
+                let isKnown = desk?.commands[request.command.id] != nil
                 await uplink.publish(
                     .event(
                         CommandEvent(
-                            id: request.command.id, point: request.command.point, state: .rejected,
+                            id: isKnown ? nil : request.command.id, point: request.command.point, state: .rejected,
                             code: .auditUnavailable, time: clock.utc, reply: request.reply)))
+                await uplink.answer(request.token, refusal: refusal)
                 await uplink.acknowledge(request.token)
             case .junk(let junk): await uplink.acknowledge(junk.token)
             case .decision(let decision):
