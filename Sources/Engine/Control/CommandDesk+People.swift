@@ -325,13 +325,16 @@ extension CommandDesk {
             let sender = Sender(name: command.issuer, account: command.account)
             explain(id, by: sender, reason: rationale?.reason, note: rationale?.text)
         }
+        let changed = control(command.point).slots[.localOperator]?.value
         clearOverride(command.point)
         let policy = site.points[command.point]?.policy
         let lower = control(command.point).slots.highest?.occupant
         var home = lower?.value
         if case .value(let value)? = policy?.fallback { home = home ?? value }
-        guard let home else { return }
-        start(command.point, [], tag: command.id, home: home, cause: "override released by \(command.issuer)")
+        guard let home else { return letStay(changed, at: command.point) }
+        start(
+            command.point, [], tag: WriteTag(command: command.id), home: home,
+            cause: "override released by \(command.issuer)")
     }
 
     mutating func clearOverride(_ point: String) {
