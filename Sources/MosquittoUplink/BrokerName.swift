@@ -1,7 +1,7 @@
 import Foundation
 
-/// Looking up the host of a broker before the library does: out of its own question there is no way before it is answered,
-/// and then it goes on and connects, whoever has closed meanwhile.
+/// Looking up the host of a broker before the library does, which says of every trouble "lookup error", and whose time to
+/// connect would include it.
 package enum BrokerName {
     /// Why `host` has no address, in words; nil where it has one. May block for long.
     package typealias Lookup = @Sendable (_ host: String) -> String?

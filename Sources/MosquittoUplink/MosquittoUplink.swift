@@ -116,11 +116,6 @@ package final class MosquittoUplink: Uplink {
             client.disconnected("cannot connect to \(endpoint): \(problem)")
             return (false, false)
         }
-        // A close does not wait for a name server, and whoever came after it has this client id now.
-        guard !isStopping.load(ordering: .relaxed) else {
-            client.disconnected("closed")
-            return (false, false)
-        }
         var properties = sessionProperties()
         defer { mosquitto_property_free_all(&properties) }
         let begun = ContinuousClock.now
@@ -142,6 +137,12 @@ package final class MosquittoUplink: Uplink {
     ) {
         var lasted = false
         while true {
+            // Before the first word to the broker, too: a close does not wait for a name server, and whoever came after it
+            // has this client id by now.
+            if isStopping.load(ordering: .relaxed), !lasted {
+                client.disconnected("closed")
+                return (false, false)
+            }
             let (code, ownReason) = turn()
             lasted = lasted || client.isConnected
             if code != MOSQ_ERR_SUCCESS.rawValue {
@@ -161,7 +162,7 @@ package final class MosquittoUplink: Uplink {
                 client.disconnected("\(endpoint): accepts connections, but does not answer as a broker")
                 return (false, false)
             }
-            if isStopping.load(ordering: .relaxed), !lasted || !mosquitto_want_write(client.pointer) {
+            if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
                 client.disconnected("closed")
                 return (lasted, false)
             }
