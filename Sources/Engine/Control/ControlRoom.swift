@@ -347,12 +347,18 @@ package actor ControlRoom {
                 await uplink.acknowledge(request.token)
             case .junk(let junk): await uplink.acknowledge(junk.token)
             case .decision(let decision):
+                if let event = desk?.event(refusing: decision, refusal, at: clock.utc) {
+                    await uplink.publish(.event(event))
+                }
                 await uplink.answer(decision.token, refusal: refusal)
                 await uplink.acknowledge(decision.token)
             case .order(let order):
                 if order.order.isStop, desk == nil, carried.count < Self.carriedLimit {
                     carried.append(event)
                 } else {
+                    if let event = desk?.event(refusing: order, refusal, at: clock.utc) {
+                        await uplink.publish(.event(event))
+                    }
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
