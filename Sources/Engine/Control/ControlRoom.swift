@@ -363,7 +363,7 @@ package actor ControlRoom {
                     await uplink.acknowledge(order.token)
                 }
             case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
-            case .heartbeat, .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
+            case .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
             }
         }
     }
@@ -374,7 +374,7 @@ extension DeskEvent {
     fileprivate var isIndispensable: Bool {
         switch self {
         case .wrote, .readBack, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
-        case .request, .junk, .decision, .heartbeat, .readings: false
+        case .request, .junk, .decision, .readings: false
         }
     }
 }

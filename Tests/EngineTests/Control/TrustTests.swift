@@ -167,6 +167,23 @@ import Testing
         #expect((plant.states(1).last == .verified) == (key == .none))
     }
 
+    @Test func aCopyOfASignedMessageIsNoSignOfLife() throws {
+        var plant = try Plant(
+            ControlFixture.site(settings: { settings in
+                for index in settings.issuers.indices where settings.issuers[index].name == "opt" {
+                    settings.issuers[index].heartbeat = .seconds(10)
+                }
+            }))
+        let request = ControlFixture.request(ControlFixture.command(1, at: plant.now))
+        try plant.handle(.request(request))
+        try plant.answer()
+        for _ in 0..<5 {
+            try plant.pass(2)
+            try plant.handle(.request(request))
+        }
+        #expect(plant.states(1).contains(.reverting))
+    }
+
     // MARK: - While the site file changes
 
     @Test func nothingIsBegunAtADeviceWhileTheDeskRests() throws {
