@@ -80,6 +80,13 @@ import Testing
         let problems = NamedFiles(try #require(loaded.value), in: site).problems
         #expect(problems.map(\.severity) == [.warning])
         #expect(problems.first?.message.contains("publish.plant.password_file: \(folder.path)/password") == true)
+        // Two names for one secret are one person: the gateway does not start.
+        let copy = folder.path + "/copy.key"
+        #expect(files.createFile(atPath: copy, contents: secret, attributes: [.posixPermissions: 0o600]))
+        let second = text.replacingOccurrences(
+            of: "issuers: {", with: "issuers: {deputy: {hmac_file: \(copy), category: operator}, ")
+        try second.write(toFile: site, atomically: true, encoding: .utf8)
+        #expect(Self.run(["check", "--config", site]) == 1)
     }
 
     private static let refusal = #"{"error":"bob is nobody","code":"not_authorised"}"#
