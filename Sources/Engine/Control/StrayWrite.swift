@@ -28,6 +28,7 @@ extension CommandDesk {
         for index in strays.indices { points[point]?.strays[index].home = value }
     }
 
+    /// To be called when `tag` has written its last: the next return of that command counts on from there.
     mutating func noteRestored(_ tag: WriteTag, at point: String) {
         guard let strays = points[point]?.strays else { return }
         for (index, stray) in strays.enumerated() where stray.tag.command == tag.command {
