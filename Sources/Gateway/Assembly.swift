@@ -115,6 +115,7 @@ actor Assembly {
                 reason: "the audit ledger cannot be written, and what commands hold is only known to the desk that runs"
             )
         }
+        if self.site != nil { try await storeLayouts(of: change.connectionsToStart, site) }
         try await withdraw(for: site)
         guard !isStopping else { return }
         if let running = commands, !change.connectionsToStop.isEmpty || !isUnchanged(running, site, keys) {
@@ -128,6 +129,15 @@ actor Assembly {
         }
         // The desk may have outlived the change, and a stop needs it to take back what is leased.
         await commands?.center.resume()
+    }
+
+    /// A disk that refuses them leaves everything as it is: a connection that was stopped could not be started again.
+    private func storeLayouts(of connections: [Connection], _ site: Site) async throws(SiteObstacle) {
+        for device in connections.flatMap({ site.devices(on: $0) }) {
+            do { _ = try await journal.register(DeviceDocument(device).layout) } catch {
+                throw SiteObstacle(reason: "\(error)")
+            }
+        }
     }
 
     private func carryOut(

@@ -1,6 +1,7 @@
 import Audit
 import Foundation
 package import Model
+import Payloads
 package import Profiles
 
 /// The files that a site file names besides profiles: keys, passwords, certificates. They belong to the machine, not to the
@@ -18,11 +19,7 @@ package struct NamedFiles: Sendable {
     /// Errors where the gateway would not start; warnings where it would start and not connect, and where only the user who
     /// asks may not read.
     package var problems: [Problem] {
-        let keys = site.commands.issuers.compactMap { issuer -> Problem? in
-            guard case .hmacFile(let path) = issuer.key else { return nil }
-            return key(path, ["commands", "issuers", issuer.name, "hmac_file"])
-        }
-        return keys
+        keyProblems
             + site.publishers.flatMap { publisher in
                 let tls = publisher.tls
                 let files = [
@@ -35,13 +32,20 @@ package struct NamedFiles: Sendable {
             }
     }
 
-    private func key(_ path: String, _ keys: [String]) -> Problem? {
-        do {
-            _ = try KeyFiles.secret(path)
-            return nil
-        } catch {
-            let isClosed = access(path, R_OK) != 0 && errno == EACCES
-            return problem(isClosed ? .warning : .error, keys, unreadable(path) ?? error.description)
+    private var keyProblems: [Problem] {
+        var keys: [String: IssuerKey] = [:]
+        return site.commands.issuers.compactMap { issuer -> Problem? in
+            guard case .hmacFile(let path) = issuer.key else { return nil }
+            let place = ["commands", "issuers", issuer.name, "hmac_file"]
+            do {
+                let key = try KeyFiles.secret(path)
+                let other = keys.first { $0.value == key }?.key
+                keys[issuer.name] = key
+                return other.map { problem(.error, place, "\($0) has the same key; each issuer needs its own") }
+            } catch {
+                let isClosed = access(path, R_OK) != 0 && errno == EACCES
+                return problem(isClosed ? .warning : .error, place, unreadable(path) ?? "\(error)")
+            }
         }
     }
 

@@ -14,6 +14,7 @@ package final class MosquittoUplink: Uplink {
     private let ended = DispatchSemaphore(value: 0)
     private let bounds: ClosedRange<Double>
     private let connectTime: Duration
+    private let lookup: BrokerName.Lookup
 
     /// How long a goodbye may take.
     private static let closingTime = Duration.seconds(1)
@@ -30,7 +31,8 @@ package final class MosquittoUplink: Uplink {
     ///     be well.
     package init(
         settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings? = nil,
-        reconnect: ClosedRange<Double> = 1...15, connectTime: Duration = .seconds(10)
+        reconnect: ClosedRange<Double> = 1...15, connectTime: Duration = .seconds(10),
+        lookup: @escaping BrokerName.Lookup = BrokerName.system
     ) throws(UplinkError) {
         guard let client = MosquittoClient(settings: settings, will: will, intake: intake) else {
             throw .invalid("the MQTT client cannot be made for client id '\(settings.clientID)'")
@@ -40,6 +42,7 @@ package final class MosquittoUplink: Uplink {
         self.client = client
         bounds = reconnect
         self.connectTime = connectTime
+        self.lookup = lookup
         let thread = Thread { [self] in run() }
         thread.name = "mqtt \(settings.name)"
         thread.start()
@@ -109,6 +112,10 @@ package final class MosquittoUplink: Uplink {
             client.disconnected(problem)
             return (false, false)
         }
+        if let problem = lookup(endpoint.host) {
+            client.disconnected("cannot connect to \(endpoint): \(problem)")
+            return (false, false)
+        }
         var properties = sessionProperties()
         defer { mosquitto_property_free_all(&properties) }
         let begun = ContinuousClock.now
@@ -130,6 +137,12 @@ package final class MosquittoUplink: Uplink {
     ) {
         var lasted = false
         while true {
+            // Before the first word to the broker, too: a close does not wait for a name server, and whoever came after it
+            // has this client id by now.
+            if isStopping.load(ordering: .relaxed), !lasted {
+                client.disconnected("closed")
+                return (false, false)
+            }
             let (code, ownReason) = turn()
             lasted = lasted || client.isConnected
             if code != MOSQ_ERR_SUCCESS.rawValue {
@@ -149,7 +162,7 @@ package final class MosquittoUplink: Uplink {
                 client.disconnected("\(endpoint): accepts connections, but does not answer as a broker")
                 return (false, false)
             }
-            if isStopping.load(ordering: .relaxed), !lasted || !mosquitto_want_write(client.pointer) {
+            if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
                 client.disconnected("closed")
                 return (lasted, false)
             }

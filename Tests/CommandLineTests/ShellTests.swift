@@ -81,6 +81,13 @@ import Testing
         #expect(problems.map(\.severity) == [.warning])
         #expect(problems.first?.message.contains("plant.password_file: \(folder.path)/password") == true)
         #expect(problems.first.map { [$0.line, $0.column] } == [4, 77])
+        // Two names for one secret are one person: the gateway does not start.
+        let copy = folder.path + "/copy.key"
+        #expect(files.createFile(atPath: copy, contents: secret, attributes: [.posixPermissions: 0o600]))
+        let second = text.replacingOccurrences(
+            of: "issuers: {", with: "issuers: {deputy: {hmac_file: \(copy), category: operator}, ")
+        try second.write(toFile: site, atomically: true, encoding: .utf8)
+        #expect(Self.run(["check", "--config", site]) == 1)
     }
 
     private static let refusal = #"{"error":"bob is nobody","code":"not_authorised"}"#

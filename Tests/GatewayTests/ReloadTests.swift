@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import GRDB
 import Gateway
 import Logging
 import Model
@@ -120,6 +121,64 @@ import Testing
             #expect(Set(answers.codes.keys).isSubset(of: known), "\(answers)")
             #expect(answers.slowest < .seconds(5), "\(answers)")
         }
+        await group.triggerGracefulShutdown()
+        try await running
+    }
+
+    // MARK: - A disk that refuses
+
+    /// As a full disk would: no layout that is not there yet can be stored.
+    private func refuseLayouts(_ isRefusing: Bool) async throws {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        let journal = try DatabaseQueue(path: folder.path + "/journal.sqlite", configuration: configuration)
+        try await journal.write { database in
+            try database.execute(
+                sql: isRefusing
+                    ? "CREATE TRIGGER full BEFORE INSERT ON layout BEGIN SELECT RAISE(ABORT, 'full'); END"
+                    : "DROP TRIGGER full")
+        }
+        try journal.close()
+    }
+
+    /// Devices that were read within the last half second, once they are the wanted ones or time is over.
+    private func read(_ wanted: Set<String>) async throws -> Set<String> {
+        var read: Set<String> = []
+        for _ in 0..<100 where read != wanted {
+            try await Task.sleep(for: .milliseconds(50))
+            guard let overview = try? DeviceOverview.ask(stateFolder: folder.path) else { continue }
+            let devices = try JSONValue(parsing: overview.json)["devices"]?.elements ?? []
+            let fresh = devices.filter { ($0["last_good_age_s"]?.double ?? .infinity) < 0.5 }
+            read = Set(fresh.compactMap { $0["id"]?.text })
+        }
+        return read
+    }
+
+    @Test func aDiskThatRefusesANewDeviceStopsNoneAndTheNextReloadStartsIt() async throws {
+        defer { folder.remove() }
+        let profile = try #require(ProfileLibrary(folders: [folder.path + "/profiles"]).load("test/drive").value)
+        let units: [UInt8: SimulatedUnit] = [1: SimulatedUnit(profile: profile), 2: SimulatedUnit(profile: profile)]
+        let field = try TCPSimulator(port: 0, units: units)
+        defer { field.stop() }
+        let before = try load(port: field.port, allowed: "alice")
+        var after = before
+        var second = before.devices[0]
+        (second.id, second.unit) = ("second", 2)
+        after.devices.append(second)
+        let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let gateway = GatewayService(site: before, changes: changes, logger: logger, whenReady: {})
+        let group = ServiceGroup(services: [gateway], logger: logger)
+        async let running: Void = group.run()
+        #expect(try await read(["drive"]) == ["drive"])
+        try await refuseLayouts(true)
+        change.yield(after)
+        try await Task.sleep(for: .seconds(1))
+        #expect(try await read(["drive"]) == ["drive"])
+        try await refuseLayouts(false)
+        change.yield(after)
+        #expect(try await read(["drive", "second"]) == ["drive", "second"])
         await group.triggerGracefulShutdown()
         try await running
     }

@@ -107,6 +107,47 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
+    func whoWasClosedWhileANameWasLookedUpDoesNotConnectAnyMore() async throws {
+        let folder = try Self.folder()
+        let broker = try PrivateBroker(folder: folder)
+        defer { broker.stop() }
+        let settings = Self.settings(broker.port)
+        let answer = DispatchSemaphore(value: 0)
+        let (asked, ask) = AsyncStream.makeStream(of: Void.self)
+        let old = try MosquittoUplink(settings: settings, will: Self.will) { _ in
+            ask.finish()
+            answer.wait()
+            return nil
+        }
+        for await _ in asked {}
+        await old.close()
+        let new = try MosquittoUplink(settings: settings, will: nil)
+        #expect(await Self.wait(new, until: Self.isConnected) != nil)
+        answer.signal()
+        try new.publish(OutboundMessage(topic: "t", payload: []), token: 1)
+        try await Task.sleep(for: .seconds(1))
+        try new.publish(OutboundMessage(topic: "t", payload: []), token: 2)
+        let event = await Self.wait(new) { $0 == .outcome(2, .acknowledged) || $0 != .outcome(1, .acknowledged) }
+        #expect(event == .outcome(2, .acknowledged))
+        await new.close()
+        withExtendedLifetime(old) {}
+        try FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aBrokerWhoseNameNobodyKnowsIsSaidInWords() async throws {
+        var settings = Self.settings(1)
+        settings.brokers = [Endpoint(host: "broker.invalid.", port: 1)]
+        let uplink = try MosquittoUplink(settings: settings, will: Self.will) { _ in "Name or service not known" }
+        guard case .disconnected(let reason)? = await Self.wait(uplink, until: { _ in true }) else {
+            Issue.record("there is no such broker")
+            return
+        }
+        #expect(reason.contains("cannot connect to broker.invalid.:1: Name or service not known"), "\(reason)")
+        await uplink.close()
+    }
+
+    @Test(.timeLimit(.minutes(1)))
     func aBrokerThatIsNotThereIsSaidInWords() async throws {
         let uplink = try MosquittoUplink(settings: Self.settings(1), will: Self.will, reconnect: 0.1...0.2)
         guard case .disconnected(let reason)? = await Self.wait(uplink, until: { _ in true }) else {

@@ -109,7 +109,7 @@ extension DeskEvent {
         switch self {
         case .request, .junk, .decision: false
         case .order(let order): order.order.isStop
-        case .heartbeat, .readings, .wrote, .readBack, .beaten, .broker, .readiness, .outcome, .tick, .stop, .withdraw:
+        case .readings, .wrote, .readBack, .beaten, .broker, .readiness, .outcome, .tick, .stop, .withdraw:
             true
         }
     }

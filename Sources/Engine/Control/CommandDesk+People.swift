@@ -45,16 +45,19 @@ extension CommandDesk {
     /// Who decides over a broker hears of a refusal where everything about the command is told; at the local socket it is the
     /// answer. Says the state that the command has.
     private mutating func tell(_ decision: IncomingDecision, _ refusal: DeskRefusal) {
+        guard let event = event(refusing: decision, refusal, at: now.utc), junkBucket.take(at: now.uptime) else {
+            return
+        }
+        output.messages.append(.event(event))
+    }
+
+    func event(refusing decision: IncomingDecision, _ refusal: DeskRefusal, at time: UnixTime) -> CommandEvent? {
         let known =
             commands[decision.id].map { ($0.point, $0.state) } ?? finished[decision.id].map { ($0.point, $0.state) }
-        guard let (point, state) = known, decision.sender.isProven, decision.sender.account == nil,
-            junkBucket.take(at: now.uptime)
-        else { return }
-        output.messages.append(
-            .event(
-                CommandEvent(
-                    id: decision.id, point: point, state: state, code: refusal.code, time: now.utc,
-                    actor: decision.sender.name, note: "decision not taken: \(refusal.message)")))
+        guard let (point, state) = known, decision.sender.isProven, decision.sender.account == nil else { return nil }
+        return CommandEvent(
+            id: decision.id, point: point, state: state, code: refusal.code, time: time, actor: decision.sender.name,
+            note: "decision not taken: \(refusal.message)")
     }
 
     private func objection(to decision: IncomingDecision) -> DeskRefusal? {
@@ -129,13 +132,15 @@ extension CommandDesk {
     /// Who orders over a broker hears of a refusal where the point's events are told, if the order is about a point that is
     /// here, and on the response topic.
     private mutating func tell(_ order: IncomingOrder, _ refusal: DeskRefusal) {
-        guard order.copy != nil, order.sender.isProven, junkBucket.take(at: now.uptime) else { return }
-        let point = order.order.point.flatMap { site.points[$0]?.id }
-        output.messages.append(
-            .event(
-                CommandEvent(
-                    id: nil, point: point, state: .rejected, code: refusal.code, time: now.utc,
-                    actor: order.sender.name, note: "order not followed: \(refusal.message)", reply: order.reply)))
+        guard let event = event(refusing: order, refusal, at: now.utc), junkBucket.take(at: now.uptime) else { return }
+        output.messages.append(.event(event))
+    }
+
+    func event(refusing order: IncomingOrder, _ refusal: DeskRefusal, at time: UnixTime) -> CommandEvent? {
+        guard order.copy != nil, order.sender.isProven else { return nil }
+        return CommandEvent(
+            id: nil, point: order.order.point.flatMap { site.points[$0]?.id }, state: .rejected, code: refusal.code,
+            time: time, actor: order.sender.name, note: "order not followed: \(refusal.message)", reply: order.reply)
     }
 
     /// Follows a signed order once. To stop something is never refused for lack of room.
@@ -325,13 +330,16 @@ extension CommandDesk {
             let sender = Sender(name: command.issuer, account: command.account)
             explain(id, by: sender, reason: rationale?.reason, note: rationale?.text)
         }
+        let changed = control(command.point).slots[.localOperator]?.value
         clearOverride(command.point)
         let policy = site.points[command.point]?.policy
         let lower = control(command.point).slots.highest?.occupant
         var home = lower?.value
         if case .value(let value)? = policy?.fallback { home = home ?? value }
-        guard let home else { return }
-        start(command.point, [], tag: command.id, home: home, cause: "override released by \(command.issuer)")
+        guard let home else { return letStay(changed, at: command.point) }
+        start(
+            command.point, [], tag: WriteTag(command: command.id), home: home,
+            cause: "override released by \(command.issuer)")
     }
 
     mutating func clearOverride(_ point: String) {

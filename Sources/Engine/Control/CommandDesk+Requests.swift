@@ -6,8 +6,9 @@ extension CommandDesk {
         figures.requests += 1
         output.replies.append(.acknowledge(request.token))
         if let (code, note) = objection(to: request) { return refuse(request, code, note) }
-        if request.sender.isProven { heard[request.sender.name] = now.uptime }
         if let known = known(request) { return answer(known, request) }
+        // A copy is no sign of life: anybody at the broker can send it again.
+        if request.sender.isProven { heard[request.sender.name] = now.uptime }
         guard hasRoom(for: request) else {
             figures.unrecorded += 1
             return refuse(request, .rateLimit, "more requests than are taken from one issuer; later again")

@@ -14,7 +14,7 @@ extension CommandDesk {
         let stays = command.home == nil && (isUnrecorded || !hasLower)
         if command.state == .verified, release != nil || stays {
             move(id, .release, note: stays ? "\(cause); the value stays" : cause)
-            guard !stays else { return }
+            guard !stays else { return letStay(command.command.value, at: command.point) }
             return begin(command, [], tag: release ?? id, cause: cause)
         }
         undo(id, cause: cause)
@@ -24,16 +24,17 @@ extension CommandDesk {
     mutating func undo(_ id: CommandID, cause: String) {
         guard let command = commands[id] else { return }
         points[command.point]?.slots.empty(id)
+        if command.state == .indeterminate { expectStray(command) }
         move(id, .revert, note: cause)
         begin(command, [id], tag: id, cause: cause)
     }
 
     private mutating func begin(_ command: ActiveCommand, _ commands: [CommandID], tag: CommandID, cause: String) {
         let home = command.home ?? command.before ?? .null
-        start(command.point, commands, tag: tag, home: home, cause: cause)
+        start(command.point, commands, tag: WriteTag(command: tag), home: home, cause: cause)
     }
 
-    mutating func start(_ point: String, _ ids: [CommandID], tag: CommandID, home: PointValue, cause: String) {
+    mutating func start(_ point: String, _ ids: [CommandID], tag: WriteTag, home: PointValue, cause: String) {
         var control = control(point)
         if var running = control.restoration {
             running.commands += ids
@@ -43,7 +44,7 @@ extension CommandDesk {
             control.restoration = running
         } else {
             control.restoration = Restoration(
-                commands: ids, tag: WriteTag(command: tag), home: home, cause: cause, next: Deadline(.zero, after: now))
+                commands: ids, tag: tag, home: home, cause: cause, next: Deadline(.zero, after: now))
         }
         points[point] = control
         recordRestoration(point)
@@ -217,6 +218,7 @@ extension CommandDesk {
     mutating func endRestoration(_ point: String, note: String) {
         guard let restoration = points[point]?.restoration else { return }
         points[point]?.restoration = nil
+        noteRestored(restoration.tag, at: point)
         for id in restoration.commands where commands[id]?.state == .reverting { move(id, .finishRevert, note: note) }
         recordRestoration(point)
     }

@@ -13,12 +13,12 @@ extension CommandDesk {
             case .verified: deadlines += [command.until?.uptime, supervision(command)].compactMap { $0 }
             case .preempted: deadlines += [command.until?.uptime].compactMap { $0 }
             case .indeterminate:
-                let isBusy = control(command.point).busy != nil
+                let isBusy = isResting || control(command.point).busy != nil
                 deadlines += [command.until?.uptime, isBusy ? nil : command.nextReadBack?.uptime].compactMap { $0 }
             default: break
             }
         }
-        for control in points.values where control.busy == nil {
+        for control in points.values where control.busy == nil && !isResting {
             if let restoration = control.restoration { deadlines.append(restoration.next.uptime) }
         }
         deadlines += watchdogs.values.compactMap(\.deadline)
@@ -81,6 +81,9 @@ extension CommandDesk {
             takeBack(command.id, cause: "no sign of life of \(command.issuer)")
         } else if let lost = brokerLost, isMachine, now.uptime - lost >= site.settings.brokerLoss {
             takeBack(command.id, cause: "the broker is away")
+        } else if let issuer, isMachine, lanes.lane(of: issuer, at: command.point) == .shadow {
+            // It was being written when the lane was taken down, or the site file says so now.
+            takeBack(command.id, cause: "the lane of \(command.issuer) is shadow now")
         } else if command.state == .verified {
             superviseInterlocks(command)
         }
@@ -177,8 +180,8 @@ extension CommandDesk {
 
     mutating func take(_ samples: [ReadingSample]) {
         for sample in samples {
-            readings.update(sample, at: now)
-            if !takeBackStray(sample) { noticeOverride(sample) }
+            guard readings.update(sample, at: now), !takeBackStray(sample) else { continue }
+            noticeOverride(sample)
         }
         for command in active where command.state == .verified { superviseInterlocks(command) }
     }

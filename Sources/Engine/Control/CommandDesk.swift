@@ -79,7 +79,6 @@ package struct CommandDesk: Sendable {
         case .junk(let junk): take(junk)
         case .decision(let decision): take(decision)
         case .order(let order): take(order)
-        case .heartbeat(let issuer): heard[issuer] = now.uptime
         case .readings(let samples): take(samples)
         case .wrote(let tag, let outcome): wrote(tag, outcome)
         case .readBack(let tag, let outcome): sawReadBack(tag, outcome)

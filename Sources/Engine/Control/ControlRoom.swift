@@ -336,25 +336,34 @@ package actor ControlRoom {
         for event in batch {
             switch event {
             case .request(let request):
+                // Whoever sends a command again that is there must not believe that this one was refused.
+                let isKnown = desk?.commands[request.command.id] != nil
                 await uplink.publish(
                     .event(
                         CommandEvent(
-                            id: request.command.id, point: request.command.point, state: .rejected,
+                            id: isKnown ? nil : request.command.id, point: request.command.point, state: .rejected,
                             code: .auditUnavailable, time: clock.utc, reply: request.reply)))
+                await uplink.answer(request.token, refusal: refusal)
                 await uplink.acknowledge(request.token)
             case .junk(let junk): await uplink.acknowledge(junk.token)
             case .decision(let decision):
+                if let event = desk?.event(refusing: decision, refusal, at: clock.utc) {
+                    await uplink.publish(.event(event))
+                }
                 await uplink.answer(decision.token, refusal: refusal)
                 await uplink.acknowledge(decision.token)
             case .order(let order):
                 if order.order.isStop, desk == nil, carried.count < Self.carriedLimit {
                     carried.append(event)
                 } else {
+                    if let event = desk?.event(refusing: order, refusal, at: clock.utc) {
+                        await uplink.publish(.event(event))
+                    }
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
             case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
-            case .heartbeat, .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
+            case .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
             }
         }
     }
@@ -365,7 +374,7 @@ extension DeskEvent {
     fileprivate var isIndispensable: Bool {
         switch self {
         case .wrote, .readBack, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
-        case .request, .junk, .decision, .heartbeat, .readings: false
+        case .request, .junk, .decision, .readings: false
         }
     }
 }

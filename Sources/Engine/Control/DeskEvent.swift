@@ -229,8 +229,6 @@ package enum DeskEvent: Sendable {
     case junk(IncomingJunk)
     case decision(IncomingDecision)
     case order(IncomingOrder)
-    /// Any sign of life of an issuer.
-    case heartbeat(issuer: String)
     case readings([ReadingSample])
     case wrote(WriteTag, WriteOutcome)
     case readBack(WriteTag, ReadBack)

@@ -63,11 +63,15 @@ package struct ReadingTable: Sendable {
     }
 
     /// Takes a reading of a watched point; others are of no use here and are dropped.
-    package mutating func update(_ sample: ReadingSample, at now: Moment) {
-        guard staleAfter[sample.point] != nil else { return }
+    ///
+    /// - Returns: whether it tells what the value is now.
+    @discardableResult
+    package mutating func update(_ sample: ReadingSample, at now: Moment) -> Bool {
+        guard staleAfter[sample.point] != nil else { return false }
         let taken = now.uptime - max(.zero, now.utc - sample.time)
         var entry = entries[sample.point] ?? Entry(latest: sample, taken: taken)
-        if let readBack = entry.readBack, taken < readBack {
+        let isOutdated = entry.readBack.map { taken < $0 } ?? false
+        if isOutdated {
             // Polled before the write, delivered after it: it says how good readings are, not what the value is now.
             entry.latest.reasons = sample.reasons
         } else {
@@ -80,6 +84,7 @@ package struct ReadingTable: Sendable {
             if entry.history.count > Self.historyLimit { entry.history.removeFirst() }
         }
         entries[sample.point] = entry
+        return !isOutdated
     }
 
     /// Takes the value that a device showed when it was asked after a write: newer than any poll. It is published nowhere, so

@@ -167,6 +167,23 @@ import Testing
         }
     }
 
+    @Test func withoutALedgerNothingIsSaidUnderTheIdOfACommandInEffect() async throws {
+        let world = World()
+        await world.running { world in
+            await world.tellReadings()
+            let request = ControlFixture.request(ControlFixture.command(1, value: 7.5, at: world.now))
+            await world.room.submit(.request(request))
+            #expect(await world.wait { world.outside.states(1).last == .verified })
+            world.ledger.fail(.unavailable("disk full"))
+            await world.ask(2)
+            #expect(await world.wait { world.outside.states(2) == [.rejected] })
+            await world.room.submit(.request(request))
+            #expect(await world.wait { world.outside.notes.withLock { $0.answers[1] != nil } })
+            #expect(world.outside.states(1).last == .verified)
+            #expect(world.outside.notes.withLock { $0.events.last?.event.code } == .auditUnavailable)
+        }
+    }
+
     @Test(arguments: 1...3)
     func aCrashBetweenAnyTwoCommitsNeverWritesTwice(commits: Int) async throws {
         let first = World()

@@ -354,21 +354,21 @@ import Testing
                 try plant.handle(.broker(isConnected: false))
                 for _ in 0..<300 {
                     try plant.pass(1)
-                    try plant.handle(.heartbeat(issuer: "opt"))
+                    plant.desk.heard["opt"] = plant.now.uptime
                 }
             } == "the broker is away")
         #expect(
             try cause { plant in
                 for _ in 0..<10 {
                     try plant.pass(1, reading: false)
-                    try plant.handle(.heartbeat(issuer: "opt"))
+                    plant.desk.heard["opt"] = plant.now.uptime
                 }
             } == nil)
         #expect(
             try cause { plant in
                 for _ in 0..<12 {
                     try plant.pass(1, reading: false)
-                    try plant.handle(.heartbeat(issuer: "opt"))
+                    plant.desk.heard["opt"] = plant.now.uptime
                 }
             }?.hasPrefix("interlock unknown") == true)
     }

@@ -87,4 +87,64 @@ import Testing
             #expect(plant.states(2).last == state)
         }
     }
+
+    @Test func whatArrivesAfterTheReturnOfALeaseThatEndedInDoubtIsTakenBack() throws {
+        var plant = try Plant()
+        try plant.ask(1, lease: 5)
+        try plant.answer { _ in .indeterminate("no answer in time") }
+        for _ in 0..<6 {
+            try plant.pass(1)
+            try readBack(&plant)
+        }
+        try plant.answer()
+        #expect(plant.states(1).last == .reverted)
+        plant.value["a"] = .double(7.5)
+        try plant.pass(1)
+        try plant.answer()
+        #expect(plant.value["a"] == .int(7))
+        #expect(leaves(plant).contains { $0.contains("late_write") })
+    }
+
+    @Test func aValueThatStaysIsNoLateWriteOfAnEarlierCommand() throws {
+        var plant = try Plant()
+        try plant.ask(1, point: "c", lease: 60)
+        try plant.answer { _ in .indeterminate("no answer in time") }
+        try plant.ask(2, ControlFixture.room, point: "c", value: 8)
+        try plant.answer()
+        try plant.ask(3, ControlFixture.room, point: "c")
+        try plant.answer()
+        try plant.ask(4, ControlFixture.room, point: "c", action: .release)
+        try plant.pass(2)
+        try plant.answer()
+        #expect(plant.value["c"] == .double(7.5))
+        #expect(!leaves(plant).contains { $0.contains("late_write") })
+    }
+
+    @Test func whatArrivesWhereAValueStaysLeavesThatValue() throws {
+        var plant = try Plant()
+        try plant.ask(1, point: "c", lease: 60)
+        try plant.answer { _ in .indeterminate("no answer in time") }
+        try plant.ask(2, ControlFixture.room, point: "c", value: 8)
+        try plant.answer()
+        try plant.ask(3, ControlFixture.room, point: "c", action: .release)
+        plant.value["c"] = .double(7.5)
+        try plant.pass(1)
+        try plant.answer()
+        #expect(plant.value["c"] == .double(8))
+    }
+
+    @Test func aReadingFromBeforeTheReturnIsNobodysOverride() throws {
+        var plant = try silent()
+        try plant.ask(2, ControlFixture.room, value: 8)
+        try plant.answer()
+        plant.value["a"] = .double(7.5)
+        try plant.pass(1)
+        plant.now = Moment(utc: plant.now.utc + .seconds(1), uptime: plant.now.uptime + .seconds(1))
+        let sample = ControlFixture.sample("a", .double(7.5), at: plant.now)
+        plant.now = Moment(utc: plant.now.utc + .seconds(1), uptime: plant.now.uptime + .seconds(1))
+        try plant.answer()
+        #expect(plant.value["a"] == .double(8))
+        try plant.handle(.readings([sample]))
+        #expect(plant.states(2).last == .verified)
+    }
 }

@@ -197,4 +197,29 @@ import Testing
         #expect(executing?["fallback"] == .integer(7) && executing?["lease_s"]?.integer == 30)
         #expect(leaves.contains { $0["event"]?["state"] == .string("verified") && $0["until"] != nil })
     }
+
+    @Test func whoDecidesOrOrdersByMessageIsToldThatNothingIsRecorded() async throws {
+        let world = World()
+        await world.running { world in
+            await world.tellReadings()
+            let large = ControlFixture.command(1, ControlFixture.rival, value: 8.5, at: world.now)
+            await world.room.submit(.request(ControlFixture.request(large, ControlFixture.rival)))
+            #expect(await world.wait { world.outside.states(1).last == .held })
+            world.ledger.fail(.unavailable("disk full"))
+            await world.ask(2)
+            #expect(await world.wait { world.outside.states(2) == [.rejected] })
+            let chief = Sender(name: "chief")
+            let decision = IncomingDecision(id: ControlFixture.id(1), isApproval: true, sender: chief, token: 8)
+            await world.room.submit(.decision(decision))
+            let copy = IncomingOrder.Copy(digest: [1], expires: world.now.utc + .seconds(60))
+            let lane = IncomingOrder.Order.lane(issuer: "opt", point: "chiller1/a", .shadow)
+            await world.room.submit(.order(IncomingOrder(lane, sender: chief, copy: copy, token: 9)))
+            #expect(await world.wait { world.outside.notes.withLock { $0.answers[9] != nil } })
+            let events = world.outside.notes.withLock { $0.events.map(\.event).suffix(2) }
+            #expect(events.map(\.id) == [ControlFixture.id(1), nil])
+            #expect(events.map(\.state) == [.held, .rejected])
+            #expect(events.map(\.code) == [.auditUnavailable, .auditUnavailable])
+            #expect(events.map(\.point) == ["chiller1/a", "chiller1/a"])
+        }
+    }
 }

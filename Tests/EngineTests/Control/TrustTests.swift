@@ -99,6 +99,27 @@ import Testing
         #expect(plant.code(1) == .modeBlocked)
     }
 
+    @Test(arguments: [false, true])
+    func inTheLaneShadowNothingOfAMachineTakesEffect(isSilent: Bool) throws {
+        var plant = try Plant()
+        try plant.ask(1, lease: 600)
+        let taken = plant.takeWrite()
+        let write = try #require(taken)
+        try lane(.shadow, &plant)
+        plant.value["a"] = write.value
+        if isSilent {
+            try plant.handle(.wrote(write.tag, .indeterminate("no answer in time")))
+            try plant.pass(2)
+            try plant.handle(.readBack(write.tag, .value(write.value)))
+        } else {
+            try plant.handle(.wrote(write.tag, .verified(write.value)))
+        }
+        try plant.pass(1)
+        try plant.answer()
+        #expect(plant.value["a"] == .int(7))
+        #expect(plant.states(1).last == .reverted)
+    }
+
     @Test func aValueThatNobodyApprovedIsNotRenewedInTheLaneAdviseWithoutAPerson() throws {
         var plant = try Plant()
         try plant.ask(1, lease: 60)
@@ -146,6 +167,23 @@ import Testing
         #expect((plant.states(1).last == .verified) == (key == .none))
     }
 
+    @Test func aCopyOfASignedMessageIsNoSignOfLife() throws {
+        var plant = try Plant(
+            ControlFixture.site(settings: { settings in
+                for index in settings.issuers.indices where settings.issuers[index].name == "opt" {
+                    settings.issuers[index].heartbeat = .seconds(10)
+                }
+            }))
+        let request = ControlFixture.request(ControlFixture.command(1, at: plant.now))
+        try plant.handle(.request(request))
+        try plant.answer()
+        for _ in 0..<5 {
+            try plant.pass(2)
+            try plant.handle(.request(request))
+        }
+        #expect(plant.states(1).contains(.reverting))
+    }
+
     // MARK: - While the site file changes
 
     @Test func nothingIsBegunAtADeviceWhileTheDeskRests() throws {
@@ -158,5 +196,18 @@ import Testing
         try plant.handle(.tick)
         try plant.answer()
         #expect(plant.states(1).last == .verified)
+    }
+
+    @Test func aDeskThatRestsIsNotWokenForWhatItMayNotBegin() throws {
+        var plant = try Plant()
+        plant.desk.isResting = true
+        try plant.ask(1, lease: 5)
+        plant.desk.isResting = false
+        try plant.handle(.tick)
+        try plant.answer()
+        plant.desk.isResting = true
+        try plant.pass(6)
+        #expect(plant.states(1).last == .reverting)
+        #expect(plant.desk.nextDeadline.map { $0 > plant.now.uptime } ?? true)
     }
 }
