@@ -77,7 +77,7 @@ struct Wandering: Sendable {
         case .counter:
             let gained = (seconds * counter.gain / 60).truncatingRemainder(dividingBy: counter.room)
             return .double((counter.start + gained).rounded(.down))
-        case .setpoint: return .double(setpoint)
+        case .setpoint: return .double(setpoint / scale)
         case .alarm: return .int(0)
         case .state: return .double(middle.rounded(.down))
         case .measurement: return .double((middle + swing * sin(2 * .pi * seconds / period + phase)) / scale)

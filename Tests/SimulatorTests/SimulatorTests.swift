@@ -149,6 +149,15 @@ import Testing
         }
     }
 
+    @Test func aSetpointWithAScaleIsWhatSomebodyCouldHaveWritten() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
+        let library = ProfileLibrary(folders: [root.standardizedFileURL.path])
+        let unit = SimulatedUnit(profile: try #require(library.load("sunspec/any").value))
+        let register = try #require(unit.value(of: "storage_reserve_min")?.number)
+        let exponent = try #require(unit.value(of: "storage_reserve_min_sf")?.number)
+        #expect(exponent == -1 && register == 300)
+    }
+
     @Test func faultsAreReadFromText() {
         #expect(Fault("exception:4") == .exception(4))
         #expect(Fault("clamp") == .clamp)
