@@ -25,7 +25,10 @@ package final class HostAddresses: Sendable {
     private struct State {
         /// What the name server said last.
         var known: [SocketAddress] = []
-        var running: EventLoopFuture<[SocketAddress]>?
+        var isAsked = false
+        /// Who waits for the lookup that is under way. Whoever gives up is not told afterwards: its event loop may be gone.
+        var waiting: [Int: EventLoopPromise<[SocketAddress]>] = [:]
+        var number = 0
     }
 
     private let host: String
@@ -47,16 +50,19 @@ package final class HostAddresses: Sendable {
     package func find(on loop: any EventLoop, within limit: TimeAmount) -> EventLoopFuture<[SocketAddress]> {
         if let numeric { return loop.makeSucceededFuture([numeric]) }
         let found = loop.makePromise(of: [SocketAddress].self)
+        let (number, isAsked) = state.withLock { state in
+            state.number += 1
+            state.waiting[state.number] = found
+            defer { state.isAsked = true }
+            return (state.number, state.isAsked)
+        }
         let late = loop.scheduleTask(in: limit) { [self] in
+            guard let found = state.withLock({ $0.waiting.removeValue(forKey: number) }) else { return }
             found.completeWith(known(or: LookupFailure.silence(host)))
         }
-        running(on: loop).whenComplete { [self] result in
-            late.cancel()
-            switch result {
-            case .success(let addresses): found.succeed(addresses)
-            case .failure(let failure): found.completeWith(known(or: failure))
-            }
-        }
+        found.futureResult.whenComplete { _ in late.cancel() }
+        // Lookups are not piled up before a name server that does not answer.
+        if !isAsked { ask() }
         return found.futureResult
     }
 
@@ -65,22 +71,17 @@ package final class HostAddresses: Sendable {
         return known.isEmpty ? .failure(failure) : .success(known)
     }
 
-    /// The lookup that is under way, or a new one: they are not piled up before a name server that does not answer.
-    private func running(on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
-        state.withLock { state in
-            if let running = state.running { return running.hop(to: loop) }
-            let promise = loop.makePromise(of: [SocketAddress].self)
-            state.running = promise.futureResult
-            // A queue of its own, so that names which are found need not wait for one that is not.
-            DispatchQueue(label: "name of \(host)").async { [self] in
-                let result = Result { [self] in try lookup(host, port) }
-                self.state.withLock { state in
-                    if case .success(let addresses) = result { state.known = addresses }
-                    state.running = nil
-                }
-                promise.completeWith(result)
+    private func ask() {
+        // A queue of its own, so that names which are found need not wait for one that is not.
+        DispatchQueue(label: "name of \(host)").async { [self] in
+            let result = Result { [self] in try lookup(host, port) }
+            let waiting = state.withLock { state in
+                if case .success(let addresses) = result { state.known = addresses }
+                defer { (state.isAsked, state.waiting) = (false, [:]) }
+                return state.waiting.values
             }
-            return promise.futureResult
+            let told = result.flatMapError { known(or: $0) }
+            for found in waiting { found.completeWith(told) }
         }
     }
 

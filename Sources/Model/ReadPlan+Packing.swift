@@ -72,8 +72,7 @@ struct Packing {
         else { return false }
         let gap = Int(atom.span.start) - last.span.end
         guard gap > 0 else { return true }
-        return gap <= min(limits.gap ?? .max, cost.worthwhileGap(in: table)) && !atom.isDestructive
-            && !last.isDestructive
+        return gap <= cost.widestBridge(in: table, limits) && !atom.isDestructive && !last.isDestructive
     }
 
     private func block(of atoms: [Atom]) -> ReadBlock {

@@ -37,6 +37,11 @@ package struct RequestCost: Hashable, Sendable {
         return min(table.protocolLimit, Int((perRequest / single).rounded(.down)))
     }
 
+    /// The most undeclared addresses that one request to a device with `limits` reads over.
+    package func widestBridge(in table: RegisterTable, _ limits: DeviceLimits) -> Int {
+        min(limits.gap ?? .max, worthwhileGap(in: table))
+    }
+
     package func duration(of span: RegisterSpan) -> Duration {
         perRequest + (span.table.isBits ? perBit : perRegister) * span.registerCount
     }

@@ -32,9 +32,7 @@ package final class ProfileLibrary {
         let problems = ProblemList()
         let parsed = parsed(id, problems)
         if parsed == nil, !problems.hasErrors {
-            let ids = files.map(\.id)
-            let similar = ids.first { $0.hasSuffix("/" + id) } ?? nearest(id, in: ids)
-            let hint = similar.map { ", did you mean '\($0)'?" } ?? ""
+            let hint = suggestion(for: id).map { ", did you mean '\($0)'?" } ?? ""
             problems.error(
                 Place(file: id), "no such profile\(hint); looked in \(folders.joined(separator: ", "))")
         }
@@ -79,9 +77,10 @@ package final class ProfileLibrary {
         ProfileParser(problems: problems, sunSpecModels: sunSpecModels) { [unowned self] in self.parsed($0, problems) }
     }
 
-    /// Ids near to one that does not exist.
+    /// What may be meant by an id that does not exist: one that only lacks its maker, or the nearest.
     func suggestion(for id: String) -> String? {
-        nearest(id, in: files.map(\.id))
+        let ids = files.map(\.id)
+        return ids.first { $0.hasSuffix("/" + id) } ?? nearest(id, in: ids)
     }
 }
 

@@ -150,7 +150,12 @@ struct Responder {
             let crc = RTURequestFrame.crc(frame)
             frame += [UInt8(crc & 0xFF), UInt8(crc >> 8)]
         }
-        return Glibc.write(modbus_get_socket(context), frame, frame.count) == frame.count ? .answered : .dropped
+        let file = modbus_get_socket(context)
+        // A master that has gone away is no reason for SIGPIPE; a line is no socket.
+        let sent =
+            isTCP
+            ? Glibc.send(file, frame, frame.count, Int32(MSG_NOSIGNAL)) : Glibc.write(file, frame, frame.count)
+        return sent == frame.count ? .answered : .dropped
     }
 
     private func reply(exception code: UInt8, to request: [UInt8], _ context: OpaquePointer) -> Outcome {

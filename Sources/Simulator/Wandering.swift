@@ -8,7 +8,8 @@ import Model
 struct Wandering: Sendable {
     private let point: Point
     private let middle: Double
-    /// Where a counter begins, what it gains a minute, and how far it gets before it begins anew: inside the limits.
+    /// Where a counter begins, what it gains a minute, and how far it gets before it begins anew: inside the limits, and
+    /// what its registers hold.
     private let counter: (start: Double, gain: Double, room: Double)
     private let swing: Double
     private let period: Double
@@ -28,7 +29,8 @@ struct Wandering: Sendable {
         swing = (span.high - span.low) * (0.05 + 0.1 * next())
         period = 20 + 100 * next()
         phase = 2 * Double.pi * next()
-        let most = point.limits?.high ?? 1e9
+        var most = point.limits?.high ?? 1e9
+        while most > 1, (try? point.encoding.encode(.double(most.rounded(.down)))) == nil { most /= 10 }
         let start = min(most / 2, 20_000 + 60_000 * next())
         counter = (start, max(0.01, min(most / 1000, 60 * next())), most - start)
     }
@@ -75,7 +77,7 @@ struct Wandering: Sendable {
         case .counter:
             let gained = (seconds * counter.gain / 60).truncatingRemainder(dividingBy: counter.room)
             return .double((counter.start + gained).rounded(.down))
-        case .setpoint: return .double(setpoint)
+        case .setpoint: return .double(setpoint / scale)
         case .alarm: return .int(0)
         case .state: return .double(middle.rounded(.down))
         case .measurement: return .double((middle + swing * sin(2 * .pi * seconds / period + phase)) / scale)

@@ -44,4 +44,16 @@ import Testing
         #expect(rig.batches(of: 1).last?.reasons == [absent, absent])
         #expect(rig.board.status(of: "d1")?.state == .online)
     }
+
+    @Test func aDeviceThatRefusesTheFunctionCodeIsInTrouble() async throws {
+        let rig = PollerRig([
+            [Self.point("a", 0, .notImplemented, scale: "sf"), Self.point("sf", 1, .notImplemented)]
+        ])
+        rig.bus.script(1) { _ in .failure(.refused(1)) }
+        try await rig.run { await rig.clock.advance(by: .milliseconds(2500)) }
+        let refused = QualityReasons(.notImplemented)
+        #expect(rig.batches(of: 1).last?.reasons == [refused, refused])
+        let status = try #require(rig.board.status(of: "d1"))
+        #expect(status.state != .online && status.trouble == "not_implemented")
+    }
 }

@@ -185,6 +185,9 @@ import Testing
             try await Task.sleep(for: .milliseconds(700))
             var changed = rig.site
             changed.connections[0].timeout = .milliseconds(150)
+            var added = changed.devices[0]
+            (added.id, added.unit) = ("flow", 17)
+            changed.devices.append(added)
             change.yield(changed)
             guard case .result(let result) = await scanned.outcome else {
                 Issue.record("no result")
@@ -192,6 +195,7 @@ import Testing
             }
             #expect(result["failure"] == nil, "\(result)")
             #expect(result["text"]?.text?.contains("3 units") == true, "\(result)")
+            #expect(result["text"]?.text?.contains("flow") == true, "what it is called now: \(result)")
             try await rig.waitForMeter("online")
         }
     }

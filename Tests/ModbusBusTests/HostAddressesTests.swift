@@ -66,6 +66,22 @@ import Testing
         #expect(server.questions.withLock { $0 } == 2)
     }
 
+    /// The event loop of a scan ends with it, and may not be used by an answer that comes later.
+    @Test func whoeverGivesUpIsForgotten() async throws {
+        let server = NameServer()
+        defer { server.end() }
+        server.isSilent.withLock { $0 = true }
+        let addresses = HostAddresses(host: "plc.example", port: 502, lookup: server.answer)
+        weak var asked: EventLoopFuture<[SocketAddress]>?
+        do {
+            let found = addresses.find(on: Self.loop, within: Self.limit)
+            asked = found
+            await #expect(throws: HostAddresses.LookupFailure.self) { try await found.get() }
+        }
+        for _ in 0..<500 where asked != nil { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(asked == nil)
+    }
+
     @Test func aNumericAddressNeedsNoNameServer() async throws {
         let server = NameServer()
         for host in ["192.0.2.9", "2001:db8::1"] {

@@ -116,6 +116,48 @@ import Testing
         modbus_close(context)
     }
 
+    @Test func aMasterThatAsksWhoItIsAndGoesAwayDoesNotEndTheSimulator() throws {
+        let unit = SimulatedUnit(points: Self.points, objects: [0: "Maker"])
+        let server = try TCPSimulator(port: 0, units: [1: unit])
+        defer { server.stop() }
+        server.faults.set(.delay(.milliseconds(100)), unit: 1)
+        let context = try #require(modbus_new_tcp("127.0.0.1", Int32(server.port)))
+        defer { modbus_free(context) }
+        modbus_set_slave(context, 1)
+        try #require(modbus_connect(context) == 0)
+        // The answer to the first finds nobody, and whoever sends the second one into that would get SIGPIPE.
+        let question: [UInt8] = [1, 0x2B, 0x0E, 1, 0]
+        for _ in 0..<2 { #expect(modbus_send_raw_request(context, question, 5) > 0) }
+        modbus_close(context)
+        try #require(modbus_connect(context) == 0)
+        #expect(try Self.read(context, input: true, 10, 2).get().count == 2)
+        modbus_close(context)
+    }
+
+    @Test(arguments: [DecimalNumber.one, DecimalNumber(mantissa: 1, exponent: -1)])
+    func aCounterOfOneRegisterCounts(scale: DecimalNumber) throws {
+        let counter = Point(
+            name: "starts", table: .holding, protocolAddress: 0, encoding: Encoding(type: .uint16, scale: scale),
+            kind: .counter)
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let unit = SimulatedUnit(points: [counter], seed: seed)
+            let values = try [0.0, 86_400].map { seconds in
+                unit.advance(to: seconds)
+                return try #require(unit.value(of: "starts")?.number)
+            }
+            #expect(values[0] > 0 && values[1] > values[0], "seed \(seed): \(values)")
+        }
+    }
+
+    @Test func aSetpointWithAScaleIsWhatSomebodyCouldHaveWritten() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../Devices")
+        let library = ProfileLibrary(folders: [root.standardizedFileURL.path])
+        let unit = SimulatedUnit(profile: try #require(library.load("sunspec/any").value))
+        let register = try #require(unit.value(of: "storage_reserve_min")?.number)
+        let exponent = try #require(unit.value(of: "storage_reserve_min_sf")?.number)
+        #expect(exponent == -1 && register == 300)
+    }
+
     @Test func faultsAreReadFromText() {
         #expect(Fault("exception:4") == .exception(4))
         #expect(Fault("clamp") == .clamp)

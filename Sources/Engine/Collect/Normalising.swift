@@ -5,6 +5,8 @@ struct Samples: Sendable {
     var points: [Int] = []
     var times: [UnixTime] = []
     var decoded: [Decoded] = []
+    /// Whether the device says that it does not have the point, as against refusing the function code.
+    var isAbsent: [Bool] = []
     /// Words of points that publish them, by index in these arrays.
     var raw: [RawWords] = []
 
@@ -12,12 +14,14 @@ struct Samples: Sendable {
         points.reserveCapacity(capacity)
         times.reserveCapacity(capacity)
         decoded.reserveCapacity(capacity)
+        isAbsent.reserveCapacity(capacity)
     }
 
-    mutating func append(_ point: Int, _ time: UnixTime, _ value: Decoded) {
+    mutating func append(_ point: Int, _ time: UnixTime, _ value: Decoded, isAbsent: Bool = false) {
         points.append(point)
         times.append(time)
         decoded.append(value)
+        self.isAbsent.append(isAbsent)
     }
 }
 
@@ -40,7 +44,8 @@ extension PolledDevice {
         for item in answer.block.items {
             let value = span.extracting(item.offset..<(item.offset + item.registerCount))
             // A point is large: it is looked at where it lies, never copied.
-            samples.append(item.point, answer.time, device.points[item.point].encoding.decode(value))
+            let decoded = device.points[item.point].encoding.decode(value)
+            samples.append(item.point, answer.time, decoded, isAbsent: decoded == .bad(.notImplemented))
             if device.points[item.point].publishesRaw {
                 let copy = Array(words[item.offset..<(item.offset + item.registerCount)])
                 samples.raw.append(RawWords(reading: samples.points.count - 1, words: copy))
@@ -55,10 +60,10 @@ extension PolledDevice {
         for index in samples.points.indices {
             let polled = points[samples.points[index]]
             guard let scale = polled.scale, case .value(let value) = samples.decoded[index] else { continue }
-            guard let holder = samples.points.firstIndex(of: scale), case .value(let factor) = samples.decoded[holder]
-            else {
-                let isAbsent = samples.points.firstIndex(of: scale).map { samples.decoded[$0] } == .bad(.notImplemented)
-                scaled.decoded[index] = .bad(isAbsent ? .notImplemented : .waiting)
+            let holder = samples.points.firstIndex(of: scale)
+            guard let holder, case .value(let factor) = samples.decoded[holder] else {
+                scaled.isAbsent[index] = holder.map { samples.isAbsent[$0] } ?? false
+                scaled.decoded[index] = .bad(scaled.isAbsent[index] ? .notImplemented : .waiting)
                 continue
             }
             scaled.decoded[index] = value.scaled(by: factor, device.points[samples.points[index]].scaleReference)
@@ -79,7 +84,7 @@ extension PolledDevice {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
             let (value, reasons) = judged(samples.decoded[index], by: described[point])
-            verdict.add(reasons, isAbsent: described[point].says(.notImplemented, by: samples.decoded[index]))
+            verdict.add(reasons, isAbsent: samples.isAbsent[index])
             if let deadband = described[point].deadband {
                 let patience = described[point].expectedSilence - described[point].every / 2
                 guard points[point].isNews(value, reasons, deadband, patience: patience, at: now) else { continue }
@@ -130,12 +135,5 @@ extension PolledPoint {
         lastPublished = (number, reasons)
         silentSince = now
         return true
-    }
-}
-
-extension Point {
-    /// Whether a value that is none means `reason`, by the word of the device.
-    fileprivate func says(_ reason: QualityReason, by decoded: Decoded) -> Bool {
-        encoding.sentinelReason == reason && decoded == .bad(reason)
     }
 }

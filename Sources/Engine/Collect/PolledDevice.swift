@@ -139,7 +139,7 @@ package struct PolledDevice: Sendable {
     private func blockStart(after block: ReadBlock, job: Int) -> RegisterCut? {
         let starts = plan.jobs[job].blocks.map(\.span)
             .filter { $0.table == block.span.table && $0.start > block.span.start }.map { Int($0.start) }
-        let bridgeable = min(device.limits.gap ?? .max, cost.worthwhileGap(in: block.span.table))
+        let bridgeable = cost.widestBridge(in: block.span.table, device.limits)
         return starts.min().flatMap { start in
             // Over a wider hole nothing grows, and a cut there would look like a hole that the device refuses.
             start - block.span.end > bridgeable ? nil : RegisterCut(table: block.span.table, address: start)

@@ -1,6 +1,6 @@
 package import Model
 
-/// What a device is to the memory of refused addresses: another profile, another revision of it or another place on the
+/// What a device is to the memory of what was found out: another profile, another revision of it or another place on the
 /// bus is another device.
 package struct DeviceIdentity: Hashable, Sendable {
     package var profile: String
@@ -31,7 +31,11 @@ package struct DeviceIdentity: Hashable, Sendable {
         ]
     }
 
-    func isSamePlace(as other: DeviceIdentity) -> Bool {
-        endpoint == other.endpoint && unit == other.unit
+    /// Where on which bus it is, whatever it is.
+    struct Place: Hashable {
+        var endpoint: String
+        var unit: UInt8
     }
+
+    var place: Place { Place(endpoint: endpoint, unit: unit) }
 }

@@ -50,7 +50,8 @@ package struct DeviceMemory<Finding: DeviceFinding>: Sendable {
     ///
     /// - Throws: what the disk says. What was found holds all the same; the next call tries again.
     package mutating func keep(_ current: [DeviceIdentity: Finding]) throws {
-        var kept = known.filter { old, _ in !current.keys.contains { $0.isSamePlace(as: old) } }
+        let places = Set(current.keys.map(\.place))
+        var kept = known.filter { !places.contains($0.key.place) }
         kept.merge(current.filter { !$0.value.isEmpty }) { $1 }
         guard kept != known || isUnwritten else { return }
         (known, isUnwritten) = (kept, true)

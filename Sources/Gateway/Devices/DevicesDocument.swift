@@ -13,9 +13,10 @@ struct DevicesDocument {
     /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}],
     /// "limits":{"registers","bits","gap"},"cuts":[{"table","address"}]}]}`; `limits` are those that the device was found to
     /// have beyond what its profile says, absent where there are none; `cuts` is where requests begin anew, because it refused
-    /// to give what stands on both sides together and no limit explains that, absent where there are none. `identity` is `pending`, `confirmed`, `wrong` or `unverified`, absent where the
-    /// profile has no `identify`. Where the models of a device are found at run time also "discovery" (`pending`, `failed` or
-    /// `found`),"discovery_text","sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
+    /// to give what stands on both sides together and no limit explains that, absent where there are none. `identity` is
+    /// `pending`, `confirmed`, `wrong` or `unverified`, absent where the profile has no `identify`. Where the models of a
+    /// device are found at run time also "discovery" (`pending`, `failed` or `found`),"discovery_text",
+    /// "sunspec":{"base","end","models":[{"id","address","length"}]},"missing_models":[].
     var value: JSONValue {
         var lateness = DurationDigest()
         for device in site.devices { lateness.merge(board[device.id]?.timing.lateness ?? DurationDigest()) }

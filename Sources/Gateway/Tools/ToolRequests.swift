@@ -82,8 +82,10 @@ struct ToolRequests: Sendable {
         let report = try? await scan.run { try? await writer.write(Self.line("progress", $0.document)) }
         if order.pausesPolling { await assembly.resumePolls(of: polled.connection.name) }
         guard var report else { return ReadDocument.problem("the scan could not be run") }
+        // As the site file is now: it may have changed since.
+        let devices = await assembly.polledConnection(polled.connection.name)?.devices ?? []
         for index in report.units.indices {
-            report.units[index].device = polled.devices.first { $0.unit == report.units[index].unit }?.id
+            report.units[index].device = devices.first { $0.unit == report.units[index].unit }?.id
         }
         return Self.line(
             "result",
