@@ -134,6 +134,8 @@ import Testing
         let bus = Self.bus(line)
         for start in UInt16(0)..<10 {
             #expect(await Self.read(bus, start) == .success([start, start + 1]))
+            // Both parts of what the device says are on the line.
+            for _ in 0..<2000 where line.events.count(where: { !$0.isRequest }) < 2 * (Int(start) + 1) { usleep(1000) }
             usleep(5000)
         }
         #expect(await bus.figures.strays == 9)
