@@ -17,10 +17,7 @@ package struct Discovery: Hashable, Sendable {
     private let isKnown: Bool
     private let isWanted: Bool
     private var askAt = Duration.zero
-    private var failures = 0
-
-    static let shortestRetry = Duration.seconds(1)
-    static let longestRetry = Duration.seconds(60)
+    private var pause = RetryPause()
 
     package init(of device: Device) {
         isWanted = device.sunSpec != nil
@@ -39,9 +36,7 @@ package struct Discovery: Hashable, Sendable {
 
     /// - Parameter jitter: 0..<1, so that many devices are not asked in step.
     package mutating func asked(at now: Duration, jitter: Double) {
-        let delay = min(Self.shortestRetry * (1 << min(failures, 16)), Self.longestRetry)
-        askAt = now + delay * (1 + jitter / 5)
-        failures += 1
+        askAt = now + pause.next(jitter: jitter)
     }
 }
 

@@ -46,10 +46,8 @@ package struct Identification: Hashable, Sendable {
     /// not one whose unit does not answer the question: each attempt costs a time-out.
     private var retryAt: Duration?
     private var ignoresQuestion = false
-    private var failedAttempts = 0
+    private var pause = RetryPause()
 
-    static let shortestRetry = Duration.seconds(1)
-    static let longestRetry = Duration.seconds(60)
     /// Nobody exchanges a device in less.
     static let exchangeTime = Duration.seconds(10)
 
@@ -93,14 +91,12 @@ package struct Identification: Hashable, Sendable {
     }
 
     private mutating func forgetFailures() {
-        failedAttempts = 0
+        pause.forget()
         retryAt = nil
     }
 
     private mutating func postpone(_ now: Duration, _ jitter: Double) {
-        let delay = min(Self.shortestRetry * (1 << min(failedAttempts, 16)), Self.longestRetry)
-        retryAt = now + delay * (1 + jitter / 5)
-        failedAttempts += 1
+        retryAt = now + pause.next(jitter: jitter)
     }
 
     // MARK: - Questions

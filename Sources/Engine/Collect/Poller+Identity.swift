@@ -71,7 +71,7 @@ extension Poller {
     }
 
     /// One request in its place on the bus, with the rest after it that the device wants.
-    private func take<Answer>(_ claim: BusSlots.Claim?, _ index: Int, _ request: () async -> Answer) async -> Answer {
+    func take<Answer>(_ claim: BusSlots.Claim?, _ index: Int, _ request: () async -> Answer) async -> Answer {
         if let claim { await takeSlot(index, claim) }
         let sent = clock.uptime
         let answer = await request()

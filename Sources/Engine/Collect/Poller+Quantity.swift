@@ -7,11 +7,10 @@ extension Poller {
     func tellLimitFromBorder(_ slot: PollSchedule.Slot) async {
         let index = slot.device
         guard let crossing = devices[index].takeCrossing() else { return }
-        await takeSlot(index, .poll)
-        let sent = clock.uptime
-        let result = await timedRead(crossing.span, unit: devices[index].device.unit, timeout: timeout(of: slot))
-        slots.release(index, .poll, used: clock.uptime - sent)
-        await rest(devices[index].device.limits.pause)
+        let result = await take(.poll, index) {
+            await self.timedRead(
+                crossing.span, unit: self.devices[index].device.unit, timeout: self.timeout(of: slot))
+        }
         switch result {
         case .success: devices[index].crossed(crossing, isAnswered: true)
         case .failure(.refused(2)), .failure(.refused(3)): devices[index].crossed(crossing, isAnswered: false)
