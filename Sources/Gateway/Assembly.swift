@@ -110,7 +110,8 @@ actor Assembly {
         if CommandCenter.isNeeded(by: site) {
             _ = try AuditKey.open(folder: site.gateway.stateFolder, gateway: site.gateway.id)
         }
-        if let running = commands, !isUnchanged(running, site, keys), await running.center.room.isIndispensable {
+        let keepsDesk = commands.map { isUnchanged($0, site, keys) } ?? true
+        if let running = commands, !keepsDesk, await running.center.room.isIndispensable {
             throw SiteObstacle(
                 reason: "the audit ledger cannot be written, and what commands hold is only known to the desk that runs"
             )
@@ -118,11 +119,9 @@ actor Assembly {
         if self.site != nil { try await storeLayouts(of: change.connectionsToStart, site) }
         try await withdraw(for: site)
         guard !isStopping else { return }
-        if let running = commands, !change.connectionsToStop.isEmpty || !isUnchanged(running, site, keys) {
-            await running.center.rest()
-        }
+        if !keepsDesk || !change.connectionsToStop.isEmpty { await commands?.center.rest() }
         do {
-            try await carryOut(change, site, declared, keys)
+            try await carryOut(change, site, declared, keys, keepsDesk: keepsDesk)
         } catch {
             await commands?.center.resume()
             throw error
@@ -141,7 +140,7 @@ actor Assembly {
     }
 
     private func carryOut(
-        _ change: SiteChange, _ site: Site, _ declared: Site, _ keys: [String: IssuerKey]
+        _ change: SiteChange, _ site: Site, _ declared: Site, _ keys: [String: IssuerKey], keepsDesk: Bool
     ) async throws {
         keepReadings(for: site)
         defer { passReadings() }
@@ -156,7 +155,7 @@ actor Assembly {
         for settings in change.publishersToStart { try start(settings, of: site) }
         await announce(change, gateway: site.gateway.id)
         guard !isStopping else { return }
-        try await applyCommands(of: site, keys)
+        try await applyCommands(of: site, keys, keepsDesk: keepsDesk)
     }
 
     private func beginChange() async {
@@ -299,17 +298,16 @@ actor Assembly {
 
     /// A desk whose site file changed is made anew from its ledger, by the rule that holds after a crash. A site without
     /// commands has one as well where an earlier file let points be commanded: it takes nothing, and ends what is open.
-    private func applyCommands(of site: Site, _ keys: [String: IssuerKey]) async throws {
+    private func applyCommands(of site: Site, _ keys: [String: IssuerKey], keepsDesk: Bool) async throws {
         let isNeeded = CommandCenter.isNeeded(by: site) || ReopeningLedger.exists(in: site.gateway.stateFolder)
-        let kept = commands.map { PointPlace.kept(from: $0.site, to: site) } ?? []
         var readings: ReadingTable?
         if let running = commands {
-            if isNeeded, isUnchanged(running, site, keys) {
+            if isNeeded, keepsDesk {
                 commands?.site = site
                 return
             }
             await stopCommands()
-            readings = await running.center.room.readings?.only(kept)
+            readings = await running.center.room.readings?.only(PointPlace.kept(from: running.site, to: site))
         }
         guard isNeeded else { return }
         let ledger = self.ledger ?? ReopeningLedger(folder: site.gateway.stateFolder, clock: clock)
