@@ -8,7 +8,7 @@ package struct ControlledPoints: Hashable, Sendable {
     private var policies: [String: Policy]
 
     package init(_ points: [ControlledPoint]) {
-        devices = Dictionary(grouping: points) { Self.parts(of: $0.id).device }.mapValues { $0.map(\.point) }
+        devices = Dictionary(grouping: points) { PointID.parts(of: $0.id).device }.mapValues { $0.map(\.point) }
         policies = Dictionary(points.compactMap { point in point.policy.map { (point.id, $0) } }) { $1 }
     }
 
@@ -29,7 +29,7 @@ package struct ControlledPoints: Hashable, Sendable {
 
     /// - Parameter id: `device/point`.
     package subscript(id: String) -> ControlledPoint? {
-        let (device, name) = Self.parts(of: id)
+        let (device, name) = PointID.parts(of: id)
         guard let point = devices[device]?.first(where: { $0.name == name }) else { return nil }
         return ControlledPoint(id: id, point: point, policy: policies[id])
     }
@@ -42,11 +42,5 @@ package struct ControlledPoints: Hashable, Sendable {
     /// Those that a policy covers, in no order.
     package var covered: [ControlledPoint] {
         policies.keys.compactMap { self[$0] }
-    }
-
-    /// Names of devices have levels, names of points have none.
-    private static func parts(of id: String) -> (device: String, name: String) {
-        guard let slash = id.lastIndex(of: "/") else { return ("", id) }
-        return (String(id[..<slash]), String(id[id.index(after: slash)...]))
     }
 }

@@ -1,3 +1,4 @@
+import Model
 import Synchronization
 
 /// Where pollers hand over what the command desk watches: values before the deadband filters them, of the watched points
@@ -19,8 +20,8 @@ package final class ReadingTap: Sendable {
     package func watch(_ points: Set<String>, _ sink: Sink?) {
         var byDevice: [String: Set<String>] = [:]
         for id in points {
-            guard let slash = id.firstIndex(of: "/") else { continue }
-            byDevice[String(id[..<slash]), default: []].insert(String(id[id.index(after: slash)...]))
+            let (device, point) = PointID.parts(of: id)
+            byDevice[device, default: []].insert(point)
         }
         state.withLock { ($0.points, $0.sink) = (byDevice, sink) }
     }

@@ -37,6 +37,13 @@ import Testing
         #expect(Set(points.ids) == ["hall/ahu1/sp", "hall/ahu1/temp", "hall/ahu2/sp", "hall/ahu2/temp"])
     }
 
+    @Test func whatADeviceWithLevelsInItsNameSaysIsHandedOver() {
+        let tap = ReadingTap()
+        tap.watch(ControlSite(Self.site()).watchedPoints) { _ in }
+        #expect(tap.wanted(of: "hall/ahu1")?.points == ["sp"])
+        #expect(tap.wanted(of: "hall") == nil)
+    }
+
     @Test func pointsOneByOneAreThoseOfTheSite() {
         let points = ControlSite(Self.site()).points
         #expect(ControlledPoints(points.ids.sorted().compactMap { points[$0] }) == points)
