@@ -1,9 +1,7 @@
 import Engine
 import Foundation
 import Gateway
-import Logging
 import Model
-import ServiceLifecycle
 import Simulator
 import Testing
 
@@ -130,7 +128,7 @@ struct Folder {
         field.faults.set(.silence, unit: 2)
         let site = Self.site(port: field.port, folder: folder.path)
         for _ in 1...2 {
-            let overview = try await Self.running(site) {
+            let overview = try await withGateway(site) {
                 try await Self.waitFor { try DeviceOverview.ask(stateFolder: folder.path) }
             }
             let text = overview.text
@@ -160,7 +158,7 @@ struct Folder {
         site.devices = [site.devices[0]]
         site.devices[0].points = points
         for _ in 1...2 {
-            let overview = try await Self.running(site) {
+            let overview = try await withGateway(site) {
                 for _ in 0..<200 {
                     let overview = try? DeviceOverview.ask(stateFolder: folder.path)
                     if let overview, overview.text.contains("has limits") { return overview }
@@ -184,20 +182,5 @@ struct Folder {
             try await Task.sleep(for: .milliseconds(50))
         }
         return try ask()
-    }
-
-    private static func running(_ site: Site, _ body: @Sendable () async throws -> DeviceOverview) async throws
-        -> DeviceOverview
-    {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
-        return try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            let result = try await body()
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
-            return result
-        }
     }
 }

@@ -3,7 +3,6 @@ import Foundation
 import Gateway
 import Logging
 import Model
-import ServiceLifecycle
 import Simulator
 import Testing
 
@@ -171,16 +170,9 @@ import Testing
     static func run(
         _ site: Site, changes: AsyncStream<Site> = AsyncStream { _ in }, _ body: () async throws -> Void
     ) async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let service = GatewayService(site: site, changes: changes, logger: logger)
-        let group = ServiceGroup(services: [service], logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
+        try await withGateway(site, changes: changes) {
             try await Task.sleep(for: .milliseconds(500))
             try await body()
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
         }
     }
 

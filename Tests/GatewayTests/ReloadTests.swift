@@ -2,10 +2,8 @@ import Engine
 import Foundation
 import GRDB
 import Gateway
-import Logging
 import Model
 import Profiles
-import ServiceLifecycle
 import Simulator
 import Testing
 
@@ -36,22 +34,14 @@ import Testing
             speed: {points: ["drive/setpoint"], allow: [ALLOWED], fallback: 10}
         """
 
-    private let folder: Folder
+    private let folder: SiteFolder
 
     init() throws {
-        folder = try Folder()
-        let profiles = folder.path + "/profiles/test"
-        try FileManager.default.createDirectory(atPath: profiles, withIntermediateDirectories: true)
-        try Data(Self.profile.utf8).write(to: URL(fileURLWithPath: profiles + "/drive.yaml"))
+        folder = try SiteFolder(profiles: ["test/drive": Self.profile])
     }
 
     private func load(port: Int, allowed: String) throws -> Site {
-        let path = folder.path + "/headgate.yaml"
-        let text = Self.site.replacingOccurrences(of: "STATE", with: folder.path)
-            .replacingOccurrences(of: "PORT", with: "\(port)").replacingOccurrences(of: "ALLOWED", with: allowed)
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-        let loaded = SiteFile.load(path: path, shippedProfiles: folder.path)
-        return try #require(loaded.value, "\(loaded.problems)")
+        try folder.load(Self.site.replacingOccurrences(of: "ALLOWED", with: allowed), port: port)
     }
 
     /// What became of commands, and how long the slowest answer took.
@@ -93,36 +83,29 @@ import Testing
 
     @Test func whoAsksADeskThatClosesIsToldSoAtOnce() async throws {
         defer { folder.remove() }
-        let profile = try #require(ProfileLibrary(folders: [folder.path + "/profiles"]).load("test/drive").value)
+        let profile = try #require(folder.profiles.load("test/drive").value)
         let field = try TCPSimulator(port: 0, units: [1: SimulatedUnit(profile: profile)])
         defer { field.stop() }
         let sites = try ["alice", "alice, bob"].map { try load(port: field.port, allowed: $0) }
         let (changes, change) = AsyncStream.makeStream(of: Site.self)
-        let (ready, isReady) = AsyncStream.makeStream(of: Void.self)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let gateway = GatewayService(site: sites[0], changes: changes, logger: logger, whenReady: { isReady.finish() })
-        let group = ServiceGroup(services: [gateway], logger: logger)
-        async let running: Void = group.run()
-        for await _ in ready {}
-        for _ in 0..<100 where (try? DeviceOverview.ask(stateFolder: folder.path)) == nil {
-            try await Task.sleep(for: .milliseconds(20))
+        try await withGateway(sites[0], changes: changes) {
+            for _ in 0..<500 where (try? DeviceOverview.ask(stateFolder: folder.path)) == nil {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            let end = ContinuousClock.now + .seconds(5)
+            async let first = commanding(sites[0], number: 1, until: end)
+            async let second = commanding(sites[0], number: 2, until: end)
+            for round in 1...75 {
+                change.yield(sites[round % 2])
+                try await Task.sleep(for: .milliseconds(60))
+            }
+            for answers in try await [first, second] {
+                #expect(answers.codes["answered", default: 0] > 0, "\(answers)")
+                let known: Set = ["answered", "not_ready", "rate_limit"]
+                #expect(Set(answers.codes.keys).isSubset(of: known), "\(answers)")
+                #expect(answers.slowest < .seconds(5), "\(answers)")
+            }
         }
-        let end = ContinuousClock.now + .seconds(5)
-        async let first = commanding(sites[0], number: 1, until: end)
-        async let second = commanding(sites[0], number: 2, until: end)
-        for round in 1...75 {
-            change.yield(sites[round % 2])
-            try await Task.sleep(for: .milliseconds(60))
-        }
-        for answers in try await [first, second] {
-            #expect(answers.codes["answered", default: 0] > 0, "\(answers)")
-            let known: Set = ["answered", "not_ready", "rate_limit"]
-            #expect(Set(answers.codes.keys).isSubset(of: known), "\(answers)")
-            #expect(answers.slowest < .seconds(5), "\(answers)")
-        }
-        await group.triggerGracefulShutdown()
-        try await running
     }
 
     // MARK: - A disk that refuses
@@ -156,7 +139,7 @@ import Testing
 
     @Test func aDiskThatRefusesANewDeviceStopsNoneAndTheNextReloadStartsIt() async throws {
         defer { folder.remove() }
-        let profile = try #require(ProfileLibrary(folders: [folder.path + "/profiles"]).load("test/drive").value)
+        let profile = try #require(folder.profiles.load("test/drive").value)
         let units: [UInt8: SimulatedUnit] = [1: SimulatedUnit(profile: profile), 2: SimulatedUnit(profile: profile)]
         let field = try TCPSimulator(port: 0, units: units)
         defer { field.stop() }
@@ -166,20 +149,15 @@ import Testing
         (second.id, second.unit) = ("second", 2)
         after.devices.append(second)
         let (changes, change) = AsyncStream.makeStream(of: Site.self)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let gateway = GatewayService(site: before, changes: changes, logger: logger, whenReady: {})
-        let group = ServiceGroup(services: [gateway], logger: logger)
-        async let running: Void = group.run()
-        #expect(try await read(["drive"]) == ["drive"])
-        try await refuseLayouts(true)
-        change.yield(after)
-        try await Task.sleep(for: .seconds(1))
-        #expect(try await read(["drive"]) == ["drive"])
-        try await refuseLayouts(false)
-        change.yield(after)
-        #expect(try await read(["drive", "second"]) == ["drive", "second"])
-        await group.triggerGracefulShutdown()
-        try await running
+        try await withGateway(before, changes: changes) {
+            #expect(try await read(["drive"]) == ["drive"])
+            try await refuseLayouts(true)
+            change.yield(after)
+            try await Task.sleep(for: .seconds(1))
+            #expect(try await read(["drive"]) == ["drive"])
+            try await refuseLayouts(false)
+            change.yield(after)
+            #expect(try await read(["drive", "second"]) == ["drive", "second"])
+        }
     }
 }

@@ -1,10 +1,8 @@
 import Engine
 import Foundation
 import Gateway
-import Logging
 import Model
 import Profiles
-import ServiceLifecycle
 import Simulator
 import Testing
 
@@ -38,22 +36,14 @@ import Testing
     private static let shipped = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("../../Devices").standardizedFileURL.path
 
-    private let folder: Folder
+    private let folder: SiteFolder
 
     init() throws {
-        folder = try Folder()
-        let profiles = folder.path + "/profiles/test"
-        try FileManager.default.createDirectory(atPath: profiles, withIntermediateDirectories: true)
-        try Data(Self.profile.utf8).write(to: URL(fileURLWithPath: profiles + "/inverter.yaml"))
+        folder = try SiteFolder(profiles: ["test/inverter": Self.profile])
     }
 
     private func load(port: Int) throws -> Site {
-        let path = folder.path + "/headgate.yaml"
-        let text = Self.site.replacingOccurrences(of: "STATE", with: folder.path)
-            .replacingOccurrences(of: "PORT", with: "\(port)")
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-        let loaded = SiteFile.load(path: path, shippedProfiles: Self.shipped)
-        return try #require(loaded.value, "\(loaded.problems)")
+        try folder.load(Self.site, port: port, shippedProfiles: Self.shipped)
     }
 
     /// A unit that holds these registers and refuses all others.
@@ -85,19 +75,6 @@ import Testing
         return words
     }
 
-    private func running(_ site: Site, _ body: () async throws -> Void) async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            let result = await Result { try await body() }
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
-            try result.get()
-        }
-    }
-
     private struct Missing: Error { var words: String, text: String }
 
     /// Asks through the running gateway until the answer contains `words`.
@@ -124,7 +101,7 @@ import Testing
         var field = try TCPSimulator(port: 0, units: [1: Self.unit(Self.inverter(base: 40_000, common: 65))])
         let port = field.port
         let site = try load(port: port)
-        try await running(site) {
+        try await withGateway(site) {
             try await wait(for: "inv: models 1, 103, 123, 160 from 40000", overview)
             try await wait(for: #""point":"inv/inverter_power_total","#) { await read(site) }
             #expect(await read(site).contains("9870"))
@@ -140,7 +117,7 @@ import Testing
         }
         field.stop()
         // Without the device: its points are known all the same.
-        try await running(site) {
+        try await withGateway(site) {
             try await wait(for: "offline", overview)
             #expect(overview().contains("inv: models 1, 103, 160 from 50000"))
             #expect(await read(site).contains(#""inv/mppt_3_current""#))
@@ -153,7 +130,7 @@ import Testing
         let port = unused.port
         unused.stop()
         let site = try load(port: port)
-        try await running(site) {
+        try await withGateway(site) {
             try await wait(for: "inv: its models are not known: it does not answer (comm_down)", overview)
             let field = try TCPSimulator(port: port, units: [1: Self.unit(Self.inverter(base: 0, common: 66))])
             defer { field.stop() }
@@ -168,7 +145,7 @@ import Testing
         let field = try TCPSimulator(port: 0, units: [1: unit])
         defer { field.stop() }
         let site = try load(port: field.port)
-        try await running(site) {
+        try await withGateway(site) {
             try await wait(for: "9870") { await read(site) }
             // Polled for what was found; the desk of the commands is set up anew for it, and hears of the point after that.
             try await wait(for: "degraded", overview)
@@ -215,7 +192,7 @@ import Testing
         defer { field.stop() }
         let site = try load(port: field.port)
         #expect(await read(site) == "inv: \(problem)")
-        try await running(site) { try await wait(for: "inv: its models are not known: \(problem)", overview) }
+        try await withGateway(site) { try await wait(for: "inv: its models are not known: \(problem)", overview) }
     }
 
     @Test func theSimulatorOfAProfileHoldsAChainThatIsFound() async throws {
@@ -227,11 +204,5 @@ import Testing
         let text = await read(try load(port: field.port))
         #expect(text.contains(#""inv/inverter_power_total""#) && text.contains(#""inv/mppt_1_voltage""#), "\(text)")
         #expect(!text.contains(#""reasons":["waiting"]"#), "every scale is there")
-    }
-}
-
-extension Result where Failure == any Error {
-    fileprivate init(_ body: () async throws -> Success) async {
-        do { self = .success(try await body()) } catch { self = .failure(error) }
     }
 }

@@ -175,24 +175,29 @@ import Testing
         }
     }
 
+    /// What a scan between polls says when the site file becomes `changed` in its middle.
+    private static func scan(
+        _ rig: Rig, _ changed: Site, _ change: AsyncStream<Site>.Continuation
+    ) async throws -> JSONValue? {
+        try await rig.waitForMeter("online")
+        async let scanned = rig.ask(ToolRequest(.scan(order(1...45)), connection: "bus-a"))
+        try await Task.sleep(for: .milliseconds(700))
+        change.yield(changed)
+        guard case .result(let result) = await scanned.outcome else { return nil }
+        return result
+    }
+
     @Test func aScanBetweenPollsGoesOnWhenTheSiteFileChanges() async throws {
         let rig = try Rig()
         defer { rig.stop() }
         let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        var changed = rig.site
+        changed.connections[0].timeout = .milliseconds(150)
+        var added = changed.devices[0]
+        (added.id, added.unit) = ("flow", 17)
+        changed.devices.append(added)
         try await MainJobTests.run(rig.site, changes: changes) {
-            try await rig.waitForMeter("online")
-            async let scanned = rig.ask(ToolRequest(.scan(Self.order(1...45)), connection: "bus-a"))
-            try await Task.sleep(for: .milliseconds(700))
-            var changed = rig.site
-            changed.connections[0].timeout = .milliseconds(150)
-            var added = changed.devices[0]
-            (added.id, added.unit) = ("flow", 17)
-            changed.devices.append(added)
-            change.yield(changed)
-            guard case .result(let result) = await scanned.outcome else {
-                Issue.record("no result")
-                return
-            }
+            let result = try #require(await Self.scan(rig, changed, change))
             #expect(result["failure"] == nil, "\(result)")
             #expect(result["text"]?.text?.contains("3 units") == true, "\(result)")
             #expect(result["text"]?.text?.contains("flow") == true, "what it is called now: \(result)")
@@ -204,17 +209,10 @@ import Testing
         let rig = try Rig()
         defer { rig.stop() }
         let (changes, change) = AsyncStream.makeStream(of: Site.self)
+        var changed = rig.site
+        changed.connections[0].channel = .serial(SerialLine(path: rig.line.path, baud: 9600))
         try await MainJobTests.run(rig.site, changes: changes) {
-            try await rig.waitForMeter("online")
-            async let scanned = rig.ask(ToolRequest(.scan(Self.order(1...45)), connection: "bus-a"))
-            try await Task.sleep(for: .milliseconds(700))
-            var changed = rig.site
-            changed.connections[0].channel = .serial(SerialLine(path: rig.line.path, baud: 9600))
-            change.yield(changed)
-            guard case .result(let result) = await scanned.outcome else {
-                Issue.record("no result")
-                return
-            }
+            let result = try #require(await Self.scan(rig, changed, change))
             #expect(result["failure"]?.text?.contains("the site file was changed: bus-a") == true, "\(result)")
         }
     }

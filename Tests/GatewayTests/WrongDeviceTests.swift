@@ -1,15 +1,14 @@
 import Engine
 import Foundation
 import Gateway
-import Logging
 import Model
 import Payloads
 import Profiles
-import ServiceLifecycle
 import Simulator
 import Testing
 
-/// A device is exchanged for another one behind the same address while the whole gateway runs, and back.
+/// A device, with levels in its name, is exchanged for another one behind the same address while the whole gateway runs, and
+/// back.
 @Suite(.serialized) struct WrongDeviceTests {
     private static func profile(_ model: String, identity: Int) -> String {
         """
@@ -30,38 +29,25 @@ import Testing
         connections:
           c: {tcp: 127.0.0.1:PORT, timeout: 500ms}
         devices:
-          drive: {profile: test/right, connection: c, unit: 1, owner: ops}
+          hall/drive: {profile: test/right, connection: c, unit: 1, owner: ops}
         publish:
           plant: {mqtt: "mqtt://127.0.0.1:1"}
         commands:
           issuers: {alice: {category: operator}}
           policies:
-            all: {points: ["drive/setpoint"], allow: [alice], fallback: hold}
+            all: {points: ["hall/drive/setpoint"], allow: [alice], fallback: hold}
         """
 
-    private let folder: Folder
+    private let folder: SiteFolder
 
     init() throws {
-        folder = try Folder()
-        let profiles = folder.path + "/profiles/test"
-        try FileManager.default.createDirectory(atPath: profiles, withIntermediateDirectories: true)
-        for (model, identity) in [("right", 7), ("wrong", 8)] {
-            try Data(Self.profile(model, identity: identity).utf8)
-                .write(to: URL(fileURLWithPath: "\(profiles)/\(model).yaml"))
-        }
-    }
-
-    private func load(port: Int) throws -> Site {
-        let path = folder.path + "/headgate.yaml"
-        let text = Self.site.replacingOccurrences(of: "STATE", with: folder.path)
-            .replacingOccurrences(of: "PORT", with: "\(port)")
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-        let loaded = SiteFile.load(path: path, shippedProfiles: folder.path + "/none")
-        return try #require(loaded.value, "\(loaded.problems)")
+        folder = try SiteFolder(profiles: [
+            "test/right": Self.profile("right", identity: 7), "test/wrong": Self.profile("wrong", identity: 8),
+        ])
     }
 
     private func unit(_ model: String) throws -> SimulatedUnit {
-        let loaded = ProfileLibrary(folders: [folder.path + "/profiles"]).load("test/\(model)")
+        let loaded = folder.profiles.load("test/\(model)")
         let unit = SimulatedUnit(profile: try #require(loaded.value, "\(loaded.problems)"))
         unit.set("setpoint", .int(20))
         return unit
@@ -69,7 +55,7 @@ import Testing
 
     /// What `headgate set` does.
     private func write(_ value: Int64, site: Site) throws -> CommandReport {
-        let draft = CommandDraft(target: "drive/setpoint", action: .set, value: "\(value)")
+        let draft = CommandDraft(target: "hall/drive/setpoint", action: .set, value: "\(value)")
         let id = CommandID(high: UInt64.random(in: 0...(.max)), low: UInt64.random(in: 0...(.max)))
         let command = try draft.command(id: id, site: site, as: "alice", at: SystemClock().utc)
         return try DeskClient(stateFolder: folder.path).send(command, as: "alice")
@@ -103,12 +89,8 @@ import Testing
         let (right, wrong) = (try unit("right"), try unit("wrong"))
         var field = try TCPSimulator(port: 0, units: [1: right])
         let port = field.port
-        let site = try load(port: port)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let group = ServiceGroup(services: [GatewayService(site: site, logger: logger)], logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
+        let site = try folder.load(Self.site, port: port)
+        try await withGateway(site) {
             _ = try await waitFor("online")
             let first = try await writeOnceHeard(30, site: site)
             #expect(first.state == .verified, "\(first.verdict)")
@@ -128,8 +110,6 @@ import Testing
             let again = try await writeOnceHeard(50, site: site)
             #expect(again.state == .verified, "\(again.verdict)")
             #expect(right.value(of: "setpoint")?.number == 50)
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
         }
         field.stop()
     }
