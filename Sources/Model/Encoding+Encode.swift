@@ -26,6 +26,9 @@ extension Encoding {
         case .uint8: return try half(UInt64(fitting(value) as UInt8))
         case .int16: return UInt64(UInt16(bitPattern: try fitting(value)))
         case .uint16: return UInt64(try fitting(value) as UInt16)
+        case .int24, .int48: return try signed(value, bitCount: type == .int24 ? 24 : 48)
+        case .uint24, .uint48: return try unsigned(value, bitCount: type == .uint24 ? 24 : 48)
+        case .decade32, .udecade32: return try decade(value)
         case .int32: return UInt64(UInt32(bitPattern: try fitting(value)))
         case .uint32: return UInt64(try fitting(value) as UInt32)
         case .int64: return UInt64(bitPattern: try fitting(value))
@@ -51,6 +54,31 @@ extension Encoding {
         let raw = ((number - offset.double) / scale.double).rounded()
         guard raw.isFinite, abs(raw) < 9.2e18 else { throw .outOfRange }
         return Int64(raw)
+    }
+
+    private func signed(_ value: PointValue, bitCount: UInt64) throws(EncodingError) -> UInt64 {
+        let number = try rawInteger(value)
+        let limit: Int64 = 1 << Int64(bitCount - 1)
+        guard (-limit..<limit).contains(number) else { throw .outOfRange }
+        return UInt64(bitPattern: number) & ((1 << bitCount) - 1)
+    }
+
+    private func unsigned(_ value: PointValue, bitCount: UInt64) throws(EncodingError) -> UInt64 {
+        let number: UInt64 = try exactly(rawInteger(value))
+        guard number < 1 << bitCount else { throw .outOfRange }
+        return number
+    }
+
+    private func decade(_ value: PointValue) throws(EncodingError) -> UInt64 {
+        guard let number = value.number else { throw .wrongKind }
+        let raw: DecimalNumber?
+        if isUnscaled, let exact = value.exact {
+            raw = exact
+        } else {
+            raw = DecimalNumber((isUnscaled ? number : (number - offset.double) / scale.double).description)?.trimmed
+        }
+        guard let raw, let fitting = DecadeNumber(raw, isSigned: type == .decade32) else { throw .outOfRange }
+        return fitting.bits
     }
 
     private func unsigned(_ value: PointValue) throws(EncodingError) -> UInt64 {

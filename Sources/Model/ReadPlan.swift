@@ -64,6 +64,8 @@ package struct ReadBlock: Hashable, Sendable {
     package struct Item: Hashable, Sendable {
         /// Index of the point in its device.
         package var point: Int
+        /// Which of its places, see ``Point/spans``.
+        package var part = 0
         /// Registers or bits before it in the block.
         package var offset: Int
         /// Registers or bits of the value.
@@ -99,10 +101,13 @@ package struct ReadBlock: Hashable, Sendable {
 package struct PollJob: Hashable, Sendable {
     package var period: Duration
     package var blocks: [ReadBlock]
+    /// Points of other jobs that this one reads along, because points of its own cannot be decoded without them. Their
+    /// readings come from the job that they belong to.
+    package var readAlong: Set<Int> = []
 
-    /// How many points it reads.
+    /// How many points it is there for.
     package var pointCount: Int {
-        blocks.reduce(0) { $0 + $1.items.count }
+        blocks.reduce(0) { $0 + $1.items.count { $0.part == 0 && !readAlong.contains($0.point) } }
     }
 }
 
@@ -118,8 +123,12 @@ package struct ReadPlan: Hashable, Sendable {
         let packing = Packing(points: points, limits: limits, cost: cost, cuts: cuts)
         let periods = Self.periods(of: points)
         let byPeriod = Dictionary(grouping: points.indices) { periods[$0] }
+        let names = Dictionary(points.enumerated().map { ($1.name, $0) }) { first, _ in first }
         jobs = byPeriod.sorted { $0.key < $1.key }.map { period, indexes in
-            PollJob(period: period, blocks: packing.blocks(of: indexes))
+            let needed = Set(indexes.compactMap { points[$0].scaleReference.flatMap { names[$0.point] } })
+            let readAlong = needed.subtracting(indexes)
+            return PollJob(
+                period: period, blocks: packing.blocks(of: indexes + readAlong.sorted()), readAlong: readAlong)
         }
     }
 

@@ -20,8 +20,14 @@ package struct WriteRule: Hashable, Sendable {
     package var mode: Mode
     package var low: Double?
     package var high: Double?
+    /// Points of the device that hold the bounds that are in force, instead of ``low`` and ``high``.
+    package var lowPoint: String?
+    package var highPoint: String?
     /// Values lie on a grid of this width that starts at `low`, or at 0 where there is no `low`.
     package var step: Double?
+    /// Names of the points that hold bounds.
+    package var boundPoints: [String] { [lowPoint, highPoint].compactMap(\.self) }
+
     /// How far the read-back may be off, in the unit of the point; nil for what one raw step explains.
     package var readbackTolerance: Double?
     /// How long the device takes to show what was written.

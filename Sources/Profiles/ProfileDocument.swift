@@ -92,18 +92,10 @@ package struct ProfileDocument {
         switch encoding.type {
         case .string, .int8, .uint8: .string(encoding.characters.rawValue)
         case .bool: .null
-        case .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16, .bcd32, .mod10k,
-            .datetime, .sm16, .sm32, .offset16, .offset32:
-            .string(Self.name(of: encoding.order, registerCount: encoding.registerCount))
-        }
-    }
-
-    /// By as many letters as the value has bytes.
-    private static func name(of order: ByteOrder, registerCount: Int) -> String {
-        switch registerCount {
-        case 1: order.bytesAreSwapped ? "BA" : "AB"
-        case 4: ByteOrder.names.suffix(4).first { ByteOrder(name: $0) == order } ?? order.name
-        default: order.name
+        case .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float16, .float32,
+            .float64, .bcd16, .bcd32, .datetime, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32:
+            .string(encoding.order.name(registerCount: encoding.registerCount))
+        case .mod10k: .string(encoding.order.name)
         }
     }
 

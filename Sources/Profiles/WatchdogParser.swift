@@ -35,11 +35,11 @@ struct WatchdogParser {
             return nil
         }
         let isSequence = !rule.unlock.isEmpty || !rule.commit.isEmpty
-        guard point.datatype != .string, point.scaleReference == nil, !isSequence,
+        guard point.datatype != .string, point.scaleReference == nil, !isSequence, rule.boundPoints.isEmpty,
             SetpointPlan(point, of: points)?.readsBeforeWriting == false
         else {
             field.fail(
-                "watchdog: \(point.name) must be written by one request of its own: no text, no bits that share a register (unless mode: mask), no scale_from, no unlock or commit"
+                "watchdog: \(point.name) must be written by one request of its own: no text, no bits that share a register (unless mode: mask), no scale_from, no unlock or commit, no bounds that the device holds"
             )
             return nil
         }

@@ -24,10 +24,13 @@ struct WriteRuleParser {
             let target = target(fields)
         else { return nil }
         var rule = WriteRule(
-            mode: mode, low: fields["min"]?.number(), high: fields["max"]?.number(), step: fields["step"]?.number(),
+            mode: mode, low: fields["min"].flatMap(bound), high: fields["max"].flatMap(bound),
+            step: fields["step"]?.number(),
             readbackTolerance: fields["tolerance"]?.number(),
             settle: fields["settle"]?.duration(in: .zero ... .seconds(60)) ?? .zero,
             target: target == point.span ? nil : target, readback: fields["readback"].flatMap(readback))
+        rule.lowPoint = fields["min"].flatMap(boundPoint)
+        rule.highPoint = fields["max"].flatMap(boundPoint)
         rule.unlock = fields["unlock"].map(steps) ?? []
         rule.commit = fields["commit"].map(steps) ?? []
         rule.rollback = fields["rollback"].map(steps) ?? []
@@ -37,6 +40,18 @@ struct WriteRuleParser {
         check(mode, target)
         check(rule, fields)
         return rule
+    }
+
+    // MARK: - Bounds
+
+    private func bound(_ field: Field) -> Double? {
+        field.isMapping ? nil : field.number()
+    }
+
+    /// `{point: name}`: the device holds the bound itself.
+    private func boundPoint(_ field: Field) -> String? {
+        guard field.isMapping else { return nil }
+        return field.fields(["point"], required: ["point"])?["point"]?.pointName()
     }
 
     // MARK: - Where

@@ -39,9 +39,9 @@ struct Wandering: Sendable {
         switch point.encoding.type {
         case .string: return .string(String(point.name.uppercased().prefix(point.encoding.registerCount)))
         case .datetime: return .string(UnixTime(microseconds: Int64((1_700_000_000 + seconds) * 1e6)).rfc3339)
-        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64,
-            .bcd16,
-            .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32:
+        case .bool, .int8, .uint8, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64,
+            .float16, .float32, .float64, .bcd16, .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32, .decade32,
+            .udecade32:
             return number(at: seconds)
         }
     }

@@ -13,6 +13,8 @@ package struct PolledDevice: Sendable {
     private var quantities: QuantityLimits
     private var silences = Silences()
     var points: [PolledPoint]
+    /// Whether any point has its value in several places.
+    let hasParts: Bool
     /// What is to be said about every value: that another device may be answering.
     var suspicion: QualityReasons = []
 
@@ -30,6 +32,7 @@ package struct PolledDevice: Sendable {
         self.device = device
         self.layout = layout
         self.cost = cost
+        hasParts = device.points.contains { $0.parts != nil }
         cuts = learned.cuts
         quantities = QuantityLimits(registers: learned.registerLimit, bits: learned.bitLimit)
         plan = ReadPlan(
@@ -44,10 +47,13 @@ package struct PolledDevice: Sendable {
         }
     }
 
-    /// The value of a point and what is to be said about it.
-    func judged(_ decoded: Decoded, by point: Point) -> (PointValue, QualityReasons) {
-        var (value, reasons) = point.judged(decoded)
-        if case .value = decoded { reasons.formUnion(suspicion) }
+    /// The value of a sample and what is to be said about it.
+    func judged(_ samples: Samples, at index: Int) -> (PointValue, QualityReasons) {
+        let decoded = samples.decoded[index]
+        var (value, reasons) = device.points[samples.points[index]].judged(decoded)
+        guard case .value = decoded else { return (value, reasons) }
+        reasons.formUnion(suspicion)
+        if value != .null, samples.torn.contains(index) { reasons.formUnion(QualityReasons(.torn)) }
         return (value, reasons)
     }
 

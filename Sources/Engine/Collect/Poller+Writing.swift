@@ -53,7 +53,7 @@ extension Poller {
         }
         var readable = point
         readable.write = point.write ?? WriteRule(mode: .single)
-        guard let plan = SetpointPlan(readable, of: known.points) else {
+        guard point.parts == nil, let plan = SetpointPlan(readable, of: known.points) else {
             return .unreachable("\(name) has no read-back")
         }
         if let reason = reasonNotToAsk(index) { return .unreachable(reason) }
@@ -117,12 +117,36 @@ extension Poller {
     ) async throws(SetpointPlan.Unencodable) -> (RegisterWrite, PointValue) {
         let scale = try await scale(plan.scaleHolder, of: index)
         let (words, expected) = try plan.encode(value, scale: scale)
+        if let objection = await heldBounds(of: plan, index)?.objection(to: expected, of: plan.rule) {
+            throw .init(reason: objection)
+        }
         guard plan.readsBeforeWriting else { return (plan.request(for: words), expected) }
         switch await readInTransaction(plan.target, of: index) {
         case .success(let current): return (plan.request(for: words, current: current), expected)
         case .failure(let error):
             throw .init(reason: "the register that \(plan.point.name) shares cannot be read: \(error.reason)")
         }
+    }
+
+    /// The bounds that the device holds, read within the transaction; nil where it holds none.
+    private func heldBounds(of plan: SetpointPlan, _ index: Int) async -> HeldBounds? {
+        guard !plan.rule.boundPoints.isEmpty else { return nil }
+        var values: [String: Double] = [:]
+        for name in plan.rule.boundPoints { values[name] = await currentNumber(of: name, index) }
+        return HeldBounds(of: plan.rule) { values[$0] }
+    }
+
+    private func currentNumber(of name: String, _ index: Int) async -> Double? {
+        guard let point = devices[index].device.points.first(where: { $0.name == name }), point.parts == nil else {
+            return nil
+        }
+        let holder = devices[index].device.points.first { $0.name == point.scaleReference?.point }
+        guard let scale = try? await scale(holder, of: index) ?? .null,
+            case .success(let words) = await readInTransaction(point.span, of: index),
+            case .value(let raw) = point.decode([words])
+        else { return nil }
+        let scaled = point.scaleReference == nil ? .value(raw) : raw.scaled(by: scale, point.scaleReference)
+        return point.judged(scaled).0.number
     }
 
     private func scale(

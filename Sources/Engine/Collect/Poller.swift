@@ -144,7 +144,7 @@ package actor Poller {
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
         await tellLosses(of: index, isMissing: due.missed > 0 || isPaused, isSilent: isSilent)
         await recognise(index, isSilent: isSilent, period: due.period)
-        let samples = devices[index].decode(answers)
+        let samples = devices[index].decode(answers, of: due.slot.job)
         let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
         report(verdict, of: index)
         await tell(samples, of: index)
@@ -159,9 +159,9 @@ package actor Poller {
         let polled = devices[index]
         var watched: [ReadingSample] = []
         for (place, number) in samples.points.enumerated()
-        where wanted.points.contains(polled.device.points[number].name) {
+        where wanted.points.contains(polled.device.points[number].name) && !samples.readAlong.contains(number) {
             let point = polled.device.points[number]
-            let (value, reasons) = polled.judged(samples.decoded[place], by: point)
+            let (value, reasons) = polled.judged(samples, at: place)
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -384,8 +384,22 @@ package actor Poller {
 
     private func current(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
+        var answers: [[PollAnswer]] = []
+        for job in devices[index].plan.jobs { answers.append(await answersNow(job, index)) }
+        if !answers.joined().allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
+        let rows = answers.enumerated().flatMap { job, answers in
+            let samples = devices[index].decode(answers, of: job)
+            return samples.points.indices.filter { !samples.readAlong.contains(samples.points[$0]) }
+                .map { (samples.points[$0], devices[index].judged(samples, at: $0)) }
+        }
+        return rows.sorted { $0.0 < $1.0 }.map { number, judged in
+            (devices[index].device.points[number], judged.0, judged.1)
+        }
+    }
+
+    private func answersNow(_ job: PollJob, _ index: Int) async -> [PollAnswer] {
         var answers: [PollAnswer] = []
-        for block in devices[index].plan.jobs.flatMap(\.blocks) {
+        for block in job.blocks {
             await takeSlot(index, .urgent)
             let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
@@ -394,12 +408,6 @@ package actor Poller {
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
-        if !answers.allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
-        let samples = devices[index].decode(answers)
-        let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
-        return rows.map { number, decoded in
-            let (value, reasons) = devices[index].judged(decoded, by: devices[index].device.points[number])
-            return (devices[index].device.points[number], value, reasons)
-        }
+        return answers
     }
 }

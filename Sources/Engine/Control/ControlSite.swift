@@ -14,6 +14,12 @@ package struct ControlledPoint: Hashable, Sendable {
         self.policy = policy
     }
 
+    /// Ids of the points of the device that hold its bounds.
+    package var boundPoints: [String] {
+        let device = PointID.parts(of: id).device
+        return point.write?.boundPoints.map { "\(device)/\($0)" } ?? []
+    }
+
     /// How old its newest reading may be before decisions no longer rest on it.
     package var staleAfter: Duration { max(point.every * 3, .seconds(5)) }
 
@@ -22,7 +28,9 @@ package struct ControlledPoint: Hashable, Sendable {
         guard let first = left.number, let second = right.number else { return left == right }
         let declared = point.write?.readbackTolerance ?? 0
         let largest = max(abs(first), abs(second))
-        if point.encoding.type.isFloat { return abs(first - second) <= max(declared, largest * 1e-6) }
+        if point.encoding.type.isFloat || point.encoding.type.isDecade || point.scaleReference != nil {
+            return abs(first - second) <= max(declared, largest * 1e-6)
+        }
         let rawStep = abs(point.encoding.scale.double)
         // A double holds 53 bits, four registers 64.
         if max(declared, rawStep / 2) < 1, left.isInteger, right.isInteger { return left == right }
@@ -115,6 +123,7 @@ package struct ControlSite: Hashable, Sendable {
     package var watchedPoints: Set<String> {
         let covered = points.covered
         var watched = Set(covered.map(\.id)).union(evidencePoints)
+        for point in covered { watched.formUnion(point.boundPoints) }
         for condition in covered.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
             watched.formUnion(condition.expression.points)
         }

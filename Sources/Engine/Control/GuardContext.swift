@@ -83,6 +83,16 @@ package struct GuardContext: Sendable {
         measured.flatMap { $0.isTrustworthy ? $0.value : nil }
     }
 
+    /// The bounds that the device itself holds, by its newest readings; nil where it holds none.
+    package var heldBounds: HeldBounds? {
+        guard let point, let rule = point.point.write, !rule.boundPoints.isEmpty else { return nil }
+        let device = PointID.parts(of: point.id).device
+        return HeldBounds(of: rule) { name in
+            let reading = readings.observed("\(device)/\(name)", at: now)
+            return reading.flatMap { $0.isTrustworthy ? $0.value.number : nil }
+        }
+    }
+
     /// Distance from the measured value to the commanded one, where both are numbers.
     package var step: Double? {
         guard let from = trustedValue?.number, let to = command.value?.number else { return nil }

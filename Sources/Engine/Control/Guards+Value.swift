@@ -42,8 +42,12 @@ extension Guards {
     /// Within what the policy and the device allow.
     package static func limits(_ context: GuardContext) -> GuardVerdict {
         let rule = context.point?.point.write
-        let low = [context.policy?.low, rule?.low].compactMap { $0 }.max()
-        let high = [context.policy?.high, rule?.high].compactMap { $0 }.min()
+        let held = context.heldBounds
+        if let unknown = held?.unknown {
+            return verdict("limits", .refuse(.deviceUnhealthy), [("unknown_bound", .string(unknown))])
+        }
+        let low = [context.policy?.low, rule?.low, held?.low].compactMap { $0 }.max()
+        let high = [context.policy?.high, rule?.high, held?.high].compactMap { $0 }.min()
         guard low != nil || high != nil || rule?.step != nil else { return verdict("limits", .pass) }
         let inputs: [(String, JSONValue)] = [
             ("value", .value(context.command.value)), ("min", .optional(low)), ("max", .optional(high)),
