@@ -11,7 +11,7 @@ struct PointLayers {
     var template: String?
 
     static let keys = [
-        "table", "address", "reference", "parts", "type", "order", "charset", "layout", "count", "bits", "scale",
+        "table", "address", "reference", "type", "order", "charset", "layout", "count", "bits", "scale",
         "offset", "scale_from", "transform", "unit", "kind", "enum", "range", "limits", "sentinels", "sentinels_mean",
         "deadband", "every", "sync", "write",
         "destructive_read", "raw",

@@ -77,19 +77,4 @@ import Testing
         let reasons = Set(rig.batches(of: 1).flatMap { zip($0.points, $0.reasons) }.filter { $0.0 < 2 }.map(\.1))
         #expect(reasons == [QualityReasons(.badAddress)])
     }
-
-    @Test func anAdHocReadGivesEachPointOnce() async throws {
-        let rig = Self.rig([
-            Self.point("fast", 0, every: .seconds(1)), Self.point("slow", 1, every: .seconds(20)),
-            Self.point("sf", 500, every: .seconds(1), scale: nil),
-        ])
-        async let asked = rig.poller.readNow("d1")
-        for _ in 0..<4 {
-            await rig.clock.waitForSleepers(1)
-            await rig.clock.advance(by: .milliseconds(10))
-        }
-        let rows = try #require(await asked)
-        #expect(rows.map(\.point.name) == ["fast", "slow", "sf"])
-        #expect(rows.prefix(2).allSatisfy { $0.value == Self.scaled && $0.reasons.isEmpty })
-    }
 }
