@@ -23,6 +23,14 @@ extension CommandDesk {
         decided = Self.decidedIDs(records)
     }
 
+    /// Ends what was not begun with and may have been executed by a run that the records do not know of.
+    mutating func expire(issuedBefore time: UnixTime) {
+        for (id, command) in commands where command.state == .held || command.state == .approved {
+            guard command.command.issued < time else { continue }
+            commands[id]?.command.expires = min(command.command.expires, time)
+        }
+    }
+
     private static func decidedIDs(_ records: [LedgerRecord]) -> [CommandID] {
         records.filter { $0.kind == decidedKind }.compactMap { record -> (id: CommandID, time: UnixTime)? in
             guard let id = CommandID(record.key), let body = try? JSONValue(body: record) else { return nil }
