@@ -11,7 +11,7 @@ package actor ControlRoom {
     static let readingLimit = 10_000
     /// Events of one commit.
     static let batchLimit = 64
-    /// Lockouts that are kept for a ledger that is away.
+    /// Lockouts of one issuer that are kept for a ledger that is away, and events of the gateway itself.
     static let carriedLimit = 100
     /// Longest time without a look at the deadlines.
     static let longestSleep: Duration = .milliseconds(250)
@@ -373,7 +373,7 @@ package actor ControlRoom {
                 await uplink.answer(decision.token, refusal: refusal)
                 await uplink.acknowledge(decision.token)
             case .order(let order):
-                if order.order.isStop, desk == nil, carried.count < Self.carriedLimit {
+                if order.order.isStop, desk == nil, carried.count(where: order.isOfSameIssuer) < Self.carriedLimit {
                     carried.append(event)
                 } else {
                     if let event = desk?.event(refusing: order, refusal, at: clock.utc) {
@@ -382,7 +382,8 @@ package actor ControlRoom {
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
-            case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
+            case .stop, .withdraw, .broker, .readiness:
+                if carried.count(where: \.isOfGateway) < Self.carriedLimit { carried.append(event) }
             case .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
             }
         }
@@ -390,11 +391,25 @@ package actor ControlRoom {
 }
 
 extension DeskEvent {
-    /// Whether it must be taken even when the inbox is full: there is a bounded number of these.
+    /// Whether it must be taken even when the inbox is full: there is a bounded number of these. Of decisions and orders
+    /// brokers deliver no more than their windows hold before the first ones are acknowledged.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
-        case .request, .junk, .decision, .readings: false
+        case .wrote, .readBack, .decision, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
+        case .request, .junk, .readings: false
         }
+    }
+
+    fileprivate var isOfGateway: Bool {
+        switch self {
+        case .stop, .withdraw, .broker, .readiness: true
+        case .request, .junk, .decision, .order, .readings, .wrote, .readBack, .outcome, .beaten, .tick: false
+        }
+    }
+}
+
+extension IncomingOrder {
+    fileprivate func isOfSameIssuer(_ event: DeskEvent) -> Bool {
+        if case .order(let other) = event { other.sender.name == sender.name } else { false }
     }
 }
