@@ -67,7 +67,7 @@ extension SQLiteJournal {
     }
 
     /// Gives back free pages of a file that is larger than `max_size` allows, some at a time. One that an older version made
-    /// cannot: `headgate journal compact` makes it anew.
+    /// cannot.
     private func shrink() {
         guard StoreFile.byteCount(database.path) > settings.rowByteLimit else { return }
         try? database.shrink(by: Self.shrinkStep)
