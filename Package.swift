@@ -69,7 +69,8 @@ let package = Package(
         .target(
             name: "ModbusBus", dependencies: ["CModbus", "CTerminal", "Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
-        .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Model"], swiftSettings: strict),
+        .target(
+            name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Model"], swiftSettings: strict),
         .target(
             name: "Profiles",
             dependencies: ["Model", .product(name: "Yams", package: "Yams")],

@@ -132,7 +132,8 @@ package final class MosquittoUplink: Uplink {
         defer { mosquitto_property_free_all(&properties) }
         do throws(ConnectFault) {
             let socket = try BrokerSocket.connect(
-                to: endpoint, tls: settings.tls, within: answerTime) { isStoppingNow }
+                to: endpoint, tls: settings.tls, within: answerTime
+            ) { isStoppingNow }
             // Before the first word to the broker: a close does not wait for a name server, and another client may have
             // this client id by now.
             guard !isStoppingNow else { return Ending(reason: "closed") }

@@ -28,26 +28,28 @@ import Testing
     }
 
     /// Each of these ends a process with libmosquitto 2.0.11, or has it read what is not there.
-    @Test(arguments: [
-        [0x20, 5, 0, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0x30, 7, 0, 1, 0x61, 2, 0x7F, 0, 0x62],
-        [0x20, 3, 0, 0, 0, 0x40, 6, 0, 1, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0xE0, 4, 0, 2, 0x7F, 0],
-        [0x20, 3, 0, 0, 0, 0x90, 6, 0, 1, 2, 0x7F, 0, 0], [0x20, 3, 0, 0, 0, 0xB0, 5, 0, 1, 2, 0x7F, 0],
-        // A SUBACK without a code.
-        [0x20, 3, 0, 0, 0, 0x90, 3, 0, 1, 0],
-        // A property of another packet: topic alias maximum in a PUBACK.
-        [0x20, 3, 0, 0, 0, 0x40, 7, 0, 1, 0, 3, 0x22, 0, 1],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x20, 5, 0, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0x30, 7, 0, 1, 0x61, 2, 0x7F, 0, 0x62],
+            [0x20, 3, 0, 0, 0, 0x40, 6, 0, 1, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0xE0, 4, 0, 2, 0x7F, 0],
+            [0x20, 3, 0, 0, 0, 0x90, 6, 0, 1, 2, 0x7F, 0, 0], [0x20, 3, 0, 0, 0, 0xB0, 5, 0, 1, 2, 0x7F, 0],
+            // A SUBACK without a code.
+            [0x20, 3, 0, 0, 0, 0x90, 3, 0, 1, 0],
+            // A property of another packet: topic alias maximum in a PUBACK.
+            [0x20, 3, 0, 0, 0, 0x40, 7, 0, 1, 0, 3, 0x22, 0, 1],
+        ] as [[UInt8]])
     func propertiesThatThePacketCannotHaveEndTheSession(stream: [UInt8]) {
         #expect(throws: FrameFault.self) { try Self.packets(stream) }
     }
 
-    @Test(arguments: [
-        [0x40, 2, 0, 1], [0x20, 3, 0, 0, 0, 0x20, 3, 0, 0, 0], [0x20, 3, 0, 0, 0, 0x34, 6, 0, 1, 0x61, 0, 1, 0],
-        [0x20, 3, 0, 0, 0, 0x10, 2, 0, 0], [0x20, 3, 0, 0, 0, 0x62, 2, 0, 1], [0x20, 3, 0, 0, 0, 0xF0, 0],
-        [0x20, 3, 0, 0, 0, 0x50, 2, 0, 1], [0x20, 3, 0, 0, 0, 0xD0, 1, 0], [0x20, 3, 0, 0, 0, 0x40, 2, 0, 0],
-        [0x20, 3, 0, 0, 0, 0x40, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x20, 6, 0, 0, 3, 0x21, 0, 0],
-        [0x20, 9, 0, 0, 6, 0x21, 0, 1, 0x21, 0, 1], [0x00, 0], [0x48, 2, 0, 1],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x40, 2, 0, 1], [0x20, 3, 0, 0, 0, 0x20, 3, 0, 0, 0], [0x20, 3, 0, 0, 0, 0x34, 6, 0, 1, 0x61, 0, 1, 0],
+            [0x20, 3, 0, 0, 0, 0x10, 2, 0, 0], [0x20, 3, 0, 0, 0, 0x62, 2, 0, 1], [0x20, 3, 0, 0, 0, 0xF0, 0],
+            [0x20, 3, 0, 0, 0, 0x50, 2, 0, 1], [0x20, 3, 0, 0, 0, 0xD0, 1, 0], [0x20, 3, 0, 0, 0, 0x40, 2, 0, 0],
+            [0x20, 3, 0, 0, 0, 0x40, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x20, 6, 0, 0, 3, 0x21, 0, 0],
+            [0x20, 9, 0, 0, 6, 0x21, 0, 1, 0x21, 0, 1], [0x00, 0], [0x48, 2, 0, 1],
+        ] as [[UInt8]])
     func packetsThatABrokerMayNotSendEndTheSession(stream: [UInt8]) {
         #expect(throws: FrameFault.self) { try Self.packets(stream) }
     }
@@ -86,9 +88,10 @@ import Testing
     }
 
     /// The library would end each session that such a message is delivered to, and the broker would deliver it again.
-    @Test(arguments: [
-        Array("a\u{1}".utf8), Array("a/+".utf8), [0xFF, 0x61], Array(String(repeating: "/", count: 300).utf8),
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            Array("a\u{1}".utf8), Array("a/+".utf8), [0xFF, 0x61], Array(String(repeating: "/", count: 300).utf8),
+        ] as [[UInt8]])
     func aTopicThatTheLibraryDoesNotTakeIsPassedOnWithoutItsName(topic: [UInt8]) throws {
         let length = 2 + topic.count + 2 + 1 + 1
         let header: [UInt8] = length < 128 ? [UInt8(length)] : [UInt8(length & 0x7F | 0x80), UInt8(length >> 7)]

@@ -41,10 +41,11 @@ import Testing
         #expect(Self.residentByteCount - before < 64 << 20)
     }
 
-    @Test(arguments: [
-        [0x20, 5, 0, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0x90, 0x80, 0xE5, 0x9A, 0x77],
-        [0x20, 3, 0, 0, 0, 0xE0, 4, 0, 2, 0x7F, 0],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x20, 5, 0, 0, 2, 0x7F, 0], [0x20, 3, 0, 0, 0, 0x90, 0x80, 0xE5, 0x9A, 0x77],
+            [0x20, 3, 0, 0, 0, 0xE0, 4, 0, 2, 0x7F, 0],
+        ] as [[UInt8]])
     func theSessionEndsInWords(stream: [UInt8]) async throws {
         let broker = ScriptedBroker { _, socket in
             ScriptedBroker.awaitBytes(socket)
