@@ -41,7 +41,7 @@ commands: setup toolchain ## Governed commands with the real gateway: devices th
 
 fuzz: setup toolchain ## The fuzz tests with a million mutated messages instead of some ten thousand
 	$(SWIFT) build --build-tests
-	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter mutated
+	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter "mutated|DeskModelTests"
 	HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate" $(PYTHON) Tests/Commands/flood_test.py --long -k payload
 
 lint: toolchain ## Format check only
@@ -57,6 +57,8 @@ acceptance: setup release ## Ten minutes with a broker outage and a kill -9 (ACC
 	$(PYTHON) Tests/Acceptance/acceptance.py --headgate .build/release/headgate $(ACCEPTANCE_FLAGS)
 
 torture: setup release ## Kills, outages, full disks, clock jumps, soak, backlog: an hour and a half (TORTURE_FLAGS="--short")
+	$(SWIFT) build --build-tests
+	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter DeskModelTests
 	$(PYTHON) Tests/Torture/torture.py --headgate .build/release/headgate $(TORTURE_FLAGS)
 
 release: setup toolchain ## Release build with the Swift runtime inside: .build/release/headgate
