@@ -62,13 +62,20 @@ import Testing
             #"{"schema":"control/1","gateway":"gw","order":"lane","issuer":"opt","point":"d/sp","lane":"supervised","#,
         ]
         return decisions.map { Seed(topic: "\(root)/c/decide/\(id)", document: $0) }
-            + (try orders.map { Seed(topic: "\(root)/c/ctl", document: try JSONValue(parsing: Array(($0 + times).utf8))) })
+            + (try orders.map {
+                Seed(topic: "\(root)/c/ctl", document: try JSONValue(parsing: Array(($0 + times).utf8)))
+            })
     }
 
     private static func event(_ seed: Seed, _ bytes: [UInt8], _ inbound: InboundCommands) -> DeskEvent? {
         inbound.event(
             InboundMessage(topic: seed.topic, payload: bytes, receipt: 1), from: "b",
             token: 1, now: now.utc)
+    }
+
+    private static func signed(_ payload: [UInt8], by key: JSONWebKey) throws -> [UInt8] {
+        let message = try key.sign(payload)
+        return try #require(message)
     }
 
     private static func hasEffect(_ desk: CommandDesk) -> Bool {
@@ -89,16 +96,17 @@ import Testing
             if round % 100 == 0 { await Task.yield() }
             let seed = seeds[round % seeds.count]
             let plain = seed.document.bytes
-            let signed = try #require(try anna.sign(plain))
+            let signed = try Self.signed(plain, by: anna)
             // Signed and changed; plain and changed; changed and signed by a machine.
             var bytes = round % 3 == 0 ? signed : plain
             Mutation.change(&bytes, using: &random)
-            if round % 3 == 2 { bytes = try #require(try opt.sign(bytes)) }
+            if round % 3 == 2 { bytes = try Self.signed(bytes, by: opt) }
             guard bytes != signed, let event = Self.event(seed, bytes, inbound) else { continue }
             var copy = desk
             _ = copy.handle(event, at: Self.now)
             // Any issuer may stop.
-            let isStop = if case .order(let order) = event { order.order.isStop && order.sender.name == "opt" } else { false }
+            let isStop =
+                if case .order(let order) = event { order.order.isStop && order.sender.name == "opt" } else { false }
             if !isStop, Self.hasEffect(copy) {
                 Issue.record("seed 41, round \(round): \(String(decoding: bytes, as: UTF8.self))")
             }
@@ -106,7 +114,8 @@ import Testing
         // What was not changed has its effect, so that the above means something.
         for seed in seeds {
             var copy = desk
-            let event = try #require(Self.event(seed, try #require(try anna.sign(seed.document.bytes)), inbound))
+            let message = try Self.signed(seed.document.bytes, by: anna)
+            let event = try #require(Self.event(seed, message, inbound))
             _ = copy.handle(event, at: Self.now)
             #expect(Self.hasEffect(copy))
         }
@@ -122,7 +131,7 @@ import Testing
             let (first, second) = (try IssuerKey(secret: left), try IssuerKey(secret: right))
             #expect(first.isSame(as: second) == isSame && second.isSame(as: first) == isSame)
             // As the algorithm itself sees it.
-            let signature = try #require(try JSONWebKey(secret: left).sign([1]))
+            let signature = try Self.signed([1], by: JSONWebKey(secret: left))
             let verifier = JWSVerifier(keys: ["k": second])
             #expect(((try? verifier.verify(signature)) != nil) == isSame)
         }

@@ -1,19 +1,14 @@
-import Foundation
+import Engine
 import GatewayTesting
 import Model
 import Testing
-
-@testable import Engine
 
 /// Random requests, decisions, lease ends, faults and crashes against a device that does everything wrong; the invariants of
 /// governed commands are looked at after each step.
 @Suite struct DeskModelTests {
     /// Seeds that once failed: always run again.
     static let failedBefore: [UInt64] = [1042, 2007, 2019, 2026, 2036, 2039]
-    /// `HEADGATE_LONG_TESTS=1`: a million steps and more.
-    static let seeds =
-        failedBefore
-        + Array(2000..<(ProcessInfo.processInfo.environment["HEADGATE_LONG_TESTS"] == "1" ? 2520 : 2052))
+    static let seeds = failedBefore + Array(2000..<2052)
     static let steps = 2000
 
     @Test(arguments: seeds)
@@ -26,7 +21,6 @@ import Testing
         #expect(world.device.log.count > 50, "seed \(seed)")
         #expect(world.crashes > 5, "seed \(seed)")
         #expect(world.outages > 3, "seed \(seed)")
-        #expect(world.copies > 20 && world.setBacks > 5, "seed \(seed)")
     }
 }
 
@@ -58,12 +52,6 @@ struct DeskWorld {
     /// Writes that no leaf announces yet.
     var unrecorded: Set<WriteTag> = []
     var isCalm = false
-    /// Signed orders that were followed, and decisions that were taken: copies of them must change nothing.
-    var followed: [IncomingOrder] = []
-    var taken: [IncomingDecision] = []
-    var nextDigest: UInt8 = 0
-    var copies = 0
-    var setBacks = 0
 
     init(seed: UInt64) throws {
         random = SeededGenerator(seed)
@@ -90,13 +78,6 @@ struct DeskWorld {
         if !device.isRunning, chance(15) { device.isRunning = true }
         if !desk.lockoutEntries.isEmpty, chance(15) { try unlock() }
         if backlog != nil, chance(8) { try recover() }
-        if chance(1) {
-            // Some time is had twice: what has expired has not.
-            setBacks += 1
-            now.utc = now.utc - .seconds(Int.random(in: 1..<1500, using: &random))
-        }
-        if chance(3) { try copyOrder() }
-        if chance(3) { try copyDecision() }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<38: try ask()
         case 38..<44: try repeatRequest()
@@ -154,7 +135,7 @@ struct DeskWorld {
         if chance(10) { command.expires = now.utc + .seconds(Int.random(in: -5...5, using: &random)) }
         let request = ControlFixture.request(command, issuer, isProven: !chance(3))
         recent.append(request)
-        if recent.count > 200 { recent.removeFirst() }
+        if recent.count > 20 { recent.removeFirst() }
         try handle(.request(request))
     }
 
@@ -169,73 +150,15 @@ struct DeskWorld {
             return try handle(.tick)
         }
         let by = ["room", "chief", "panel", "opt"].randomElement(using: &random) ?? "room"
-        let event = ControlFixture.decision(
-            held.id, isApproval: chance(80), reason: .comfort, by: Sender(name: by), of: desk)
-        if case .decision(let decision) = event, taken.count < 200 { taken.append(decision) }
-        try handle(event)
-    }
-
-    /// A copy of an order that was followed: neither a lockout nor a lane is another one afterwards.
-    private mutating func copyOrder() throws {
-        guard let order = followed.randomElement(using: &random) else { return }
-        copies += 1
-        let (before, lanes) = (desk.lockoutEntries, self.lanes)
-        let stories = (crashes, outages)
-        try handle(.order(order))
-        guard stories == (crashes, outages) else { return }
-        if desk.lockoutEntries != before || self.lanes != lanes { faults.append("a copy of \(order) was followed") }
-    }
-
-    /// A copy of a decision, as it was, or for another gateway, or about another request with this id.
-    private mutating func copyDecision() throws {
-        guard var decision = taken.randomElement(using: &random) else { return }
-        copies += 1
-        if let held = desk.active.filter({ $0.state == .held }).randomElement(using: &random) { decision.id = held.id }
-        switch Int.random(in: 0..<3, using: &random) {
-        case 0: decision.gateway = "other"
-        case 1: decision.digest = [7]
-        default: break
-        }
-        let known = desk.active.first { $0.id == decision.id }
-        let isMeant = decision.gateway == "gw" && known?.digest == decision.digest
-        let stories = (crashes, outages)
-        try handle(.decision(decision))
-        guard !isMeant, stories == (crashes, outages) else { return }
-        let after = desk.active.first { $0.id == decision.id }
-        if let known, known.state == .held, after?.isApproved == true || after?.deciders != known.deciders,
-            after?.state == .held || after?.isApproved == true
-        {
-            faults.append("\(decision) decided about another request")
-        }
-    }
-
-    private var lanes: [Lane?] {
-        ["opt", "rival"].flatMap { issuer in
-            ["a", "b", "c"].map { desk.lane(issuer: issuer, point: "chiller1/\($0)") }
-        }
-    }
-
-    /// Gives an order as a signed message, which can be copied.
-    private mutating func give(_ order: IncomingOrder.Order, by sender: Sender) throws {
-        nextDigest &+= 1
-        let digest = [nextDigest, UInt8.random(in: 0...255, using: &random), UInt8.random(in: 0...255, using: &random)]
-        let order = IncomingOrder(
-            order, gateway: "gw", sender: sender,
-            copy: IncomingOrder.Copy(digest: digest, issued: now.utc, expires: now.utc + .seconds(300)))
-        let stories = (crashes, outages)
-        let isRecorded = backlog == nil
-        try handle(.order(order))
-        guard stories == (crashes, outages), isRecorded, desk.orders.contains(digest) else { return }
-        // A lockout that changed nothing is known until the next start and no longer.
-        if !order.order.isStop || ledger.has(OrderBook.recordKind, JSONValue.hex(digest).text ?? "") {
-            followed.append(order)
-            if followed.count > 200 { followed.removeFirst() }
-        }
+        try handle(
+            ControlFixture.decision(
+                held.id, isApproval: chance(80), reason: .comfort, by: Sender(name: by), of: desk))
     }
 
     private mutating func unlock() throws {
         for entry in desk.lockoutEntries {
-            try give(.lockout(entry.scope, isOn: false), by: Sender(name: "room"))
+            let order = IncomingOrder(.lockout(entry.scope, isOn: false), sender: Sender(name: "room"))
+            try handle(.order(order))
         }
     }
 
@@ -243,12 +166,13 @@ struct DeskWorld {
         let scope: LockoutScope = chance(50) ? .point("chiller1/a") : .site
         let sender = Sender(name: chance(80) ? "room" : "opt")
         if chance(70) {
-            try give(.lockout(scope, isOn: chance(40)), by: sender)
+            try handle(.order(IncomingOrder(.lockout(scope, isOn: chance(40)), sender: sender)))
         } else {
             for issuer in ["opt", "rival"] {
                 let point = "chiller1/" + (["a", "b", "c"].randomElement(using: &random) ?? "a")
                 let above = Lane.allCases.first { $0.rank == (desk.lane(issuer: issuer, point: point)?.rank ?? 0) + 1 }
-                try give(.lane(issuer: issuer, point: point, above ?? .shadow), by: sender)
+                let order = IncomingOrder(.lane(issuer: issuer, point: point, above ?? .shadow), sender: sender)
+                try handle(.order(order))
             }
         }
     }
@@ -387,7 +311,6 @@ struct DeskWorld {
                 faults.append("\(command.id) is \(command.state) and \(isHolder ? "holds no slot" : "holds a slot")")
             }
         }
-        if desk.orders.counts.values.contains(where: { $0 > site.limits.orders }) { faults.append("too many orders") }
         if desk.active.count > site.limits.inWork.all { faults.append("too many commands in memory") }
         if backlog == nil, ledger.count(ActiveCommand.recordKind) != desk.active.count {
             faults.append("records and memory differ")

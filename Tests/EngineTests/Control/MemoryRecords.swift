@@ -25,7 +25,5 @@ struct MemoryRecords {
         }
     }
 
-    func has(_ kind: String, _ key: String) -> Bool { bodies[kind]?[key] != nil }
-
     func count(_ kind: String) -> Int { bodies[kind]?.count ?? 0 }
 }
