@@ -55,7 +55,7 @@ extension SQLiteJournal {
         if used > limit {
             let excess = Double(used) - Double(limit) * (1 - Self.headroom)
             let share = excess / Double(used)
-            keepFrom = first + max(1, UInt64(Double(next - first) * share))
+            keepFrom = first + max(1, UInt64(clamping: Double(next - first) * share))
         }
         keepFrom = max(keepFrom, try firstYoungPosition(from: first) ?? first)
         keepFrom = min(keepFrom, first + UInt64(Self.evictionStep), next - 1)

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Model
 
 /// What must be known of a state folder even when its database is damaged, gone or rolled back by a power cut: which epoch
 /// runs and which positions may have been given away. Stored in the lock file, always synced.
@@ -47,8 +48,8 @@ struct StateMark: Hashable, Sendable {
     /// Nil where the bytes are not a mark.
     init?(line: [UInt8]) {
         let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count == 6, words[0] == "headgate-state", words[1] == "1", let epoch = UInt32(words[2]),
-            let reserved = Position(words[3]), reserved <= Position(Int64.max / 2)
+        guard words.count == 6, words[0] == "headgate-state", words[1] == "1", let epoch = UInt32(words[2], in: 0...UInt32.max - 1),
+            let reserved = Position(words[3], in: 0...Position(Int64.max / 2))
         else { return nil }
         self.init(epoch: epoch, reserved: reserved, unsyncedBoot: words[5] == "synced" ? nil : String(words[5]))
         isDamaged = words[4].hasPrefix("damaged")

@@ -38,7 +38,7 @@ import Testing
         "Profiles": ["Foundation", "Model", "Yams"],
         "Importers": ["Foundation", "Model", "SwiftCSV", "TOMLKit", "Yams"],
         "Payloads": ["Audit", "Crypto", "Engine", "Model", "Synchronization"],
-        "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix"],
+        "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization"],
         "Simulator": ["CModbus", "CTerminal", "Foundation", "Glibc", "Model", "Synchronization"],
         "GatewayTesting": ["Dispatch", "Engine", "Foundation", "Model", "Synchronization", "Testing"],
     ]

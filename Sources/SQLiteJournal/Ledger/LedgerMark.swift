@@ -1,4 +1,5 @@
 import Audit
+import Model
 
 /// The largest checkpoint that was signed over this ledger, kept in `ledger.lock`, outside of the database: a file that was
 /// lost, replaced by an older one or cut short does not pass for a whole one.
@@ -22,7 +23,7 @@ struct LedgerMark: Hashable {
     /// Nil where the bytes are not a mark.
     init?(line: [UInt8]) {
         let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count == 4, words[0] == "headgate-ledger", words[1] == "1", let size = UInt64(words[2]),
+        guard words.count == 4, words[0] == "headgate-ledger", words[1] == "1", let size = UInt64(words[2], in: 0...UInt64(Int64.max / 2)),
             let root = MerkleHash(hex: words[3])
         else { return nil }
         self.init(size: size, root: root)
