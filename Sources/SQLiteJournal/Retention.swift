@@ -156,7 +156,7 @@ extension JournalDatabase {
     ) throws -> (first: Position, hasGap: Bool) {
         let used = max(1, try usedByteCount())
         let share = max(1.0 / 16, min(1, Double(Self.roomByteCount) / Double(used)))
-        let keepFrom = min(first + max(1, Position(Double(next - first) * share)), next - 1)
+        let keepFrom = min(first + max(1, Position(clamping: Double(next - first) * share)), next - 1)
         guard keepFrom > first else { throw JournalError.storage("the disk is full, and no row can be given up") }
         let owed = publishers.values.flatMap { $0 }.overlap(with: first...(keepFrom - 1))
         let gap =

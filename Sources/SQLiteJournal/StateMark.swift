@@ -65,7 +65,7 @@ struct StateMark: Hashable, Sendable {
         switch (words[1], words.count) {
         case ("1", 6): return
         case ("2", 7 + FileStamp.wordCount):
-            guard let next = Position(words[6]), next <= reserved, let stamp = FileStamp(words[7...]) else {
+            guard let next = Position(words[6], in: 0...reserved), let stamp = FileStamp(words[7...]) else {
                 return nil
             }
             self.next = next == 0 ? nil : next
