@@ -8,7 +8,8 @@ package struct UnixTime: Hashable, Comparable, Sendable {
     }
 
     package init(milliseconds: Int64) {
-        self.microseconds = milliseconds.multipliedReportingOverflow(by: 1000).overflow
+        self.microseconds =
+            milliseconds.multipliedReportingOverflow(by: 1000).overflow
             ? (milliseconds < 0 ? .min : .max) : milliseconds * 1000
     }
 

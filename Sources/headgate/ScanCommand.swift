@@ -49,7 +49,9 @@ struct ScanCommand: AsyncParsableCommand {
         guard format.allSatisfy({ SerialFormat(name: $0) != nil }) else {
             throw ValidationError("--format is something like 8E1 or 8N1")
         }
-        guard ScanOrder.timeoutMilliseconds.contains(Int64(timeout)) else { throw ValidationError("--timeout is 1 to 60000 ms") }
+        guard ScanOrder.timeoutMilliseconds.contains(Int64(timeout)) else {
+            throw ValidationError("--timeout is 1 to 60000 ms")
+        }
         if let units, Self.parse(units) == nil {
             throw ValidationError("--units is something like 1-32 or 1,2,17, each from 0 to 255")
         }

@@ -73,7 +73,9 @@ struct SimulateCommand: AsyncParsableCommand {
                 throw ValidationError("--fault \(text) is for a unit that is not served; there are: \(units.sorted())")
             }
         }
-        guard SerialLine.baudRange.contains(baud) else { throw ValidationError("--baud is a number from 300 to 4000000") }
+        guard SerialLine.baudRange.contains(baud) else {
+            throw ValidationError("--baud is a number from 300 to 4000000")
+        }
         if let tcp, !(0...65_535).contains(tcp) { throw ValidationError("--tcp is a port from 0 to 65535") }
         guard SerialFormat(name: format) != nil else { throw ValidationError("--format is something like 8E1 or 8N1") }
     }

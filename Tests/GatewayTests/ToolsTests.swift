@@ -147,7 +147,8 @@ import Testing
             #expect(result["text"]?.text?.contains("at 19200 8E1: 3 units") == true, "\(result)")
             try await rig.waitForMeter("online")
             #expect(
-                await rig.meter?["missed_polls"]?.integer(in: 0...Int64.max) ?? 0 > 0, "polls that rested are counted, and told as gaps")
+                await rig.meter?["missed_polls"]?.integer(in: 0...Int64.max) ?? 0 > 0,
+                "polls that rested are counted, and told as gaps")
         }
     }
 

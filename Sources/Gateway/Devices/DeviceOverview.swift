@@ -74,7 +74,9 @@ package struct DeviceOverview: Sendable {
         case "failed": return TextTable.safe("\(device.text("id")): its models are not known: \(words)")
         case "pending": return TextTable.safe("\(device.text("id")): has not been asked yet which models it holds")
         case "found":
-            let missing = (device["missing_models"]?.elements ?? []).compactMap { $0.integer(in: 0...UInt16.max) }.map { "\($0)" }
+            let missing = (device["missing_models"]?.elements ?? []).compactMap { $0.integer(in: 0...UInt16.max) }.map {
+                "\($0)"
+            }
             let less = missing.isEmpty ? "" : "; the profile also wants \(missing.joined(separator: ", "))"
             return TextTable.safe("\(device.text("id")): \(words)\(less)")
         default: return nil

@@ -94,7 +94,8 @@ struct TagAddress {
             (self.table, protocolAddress) = (table, number - 1)
         }
         guard let suffix = parts.first else { return }
-        if let last = suffix.uppercased().last, last == "H" || last == "L", let length = Int(suffix.dropLast(), in: 1...1000)
+        if let last = suffix.uppercased().last, last == "H" || last == "L",
+            let length = Int(suffix.dropLast(), in: 1...1000)
         {
             stringLength = length
             isLowFirst = last == "L"
