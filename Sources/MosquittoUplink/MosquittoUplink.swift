@@ -1,5 +1,6 @@
 import CMosquitto
 package import Engine
+import Files
 import Foundation
 package import Model
 import Synchronization
@@ -193,17 +194,24 @@ package final class MosquittoUplink: Uplink {
         if let username = settings.username {
             var password: String?
             if let file = settings.passwordFile {
-                guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-                    return "the password file \(file) cannot be read"
+                do {
+                    let content = try RegularFile(file, limit: RegularFile.passwordLimit)
+                    guard let text = content.text else { return "the password file \(file) is no text in UTF-8" }
+                    password = text.hasSuffix("\n") ? String(text.dropLast()) : text
+                } catch {
+                    return "the password file \(file) cannot be read: \(error)"
                 }
-                password = text.hasSuffix("\n") ? String(text.dropLast()) : text
             }
             mosquitto_username_pw_set(client.pointer, username, password)
         }
         guard let tls = settings.tls else { return nil }
         if tls.authorityFile == nil { mosquitto_int_option(client.pointer, MOSQ_OPT_TLS_USE_OS_CERTS, 1) }
-        for file in [tls.authorityFile, tls.certificateFile, tls.keyFile].compactMap({ $0 })
-        where !FileManager.default.isReadableFile(atPath: file) { return "the TLS file \(file) cannot be read" }
+        for file in [tls.authorityFile, tls.certificateFile, tls.keyFile].compactMap({ $0 }) {
+            // The library opens it by its path again, and would wait for a FIFO.
+            do { _ = try RegularFile(file, limit: RegularFile.certificateLimit) } catch {
+                return "the TLS file \(file) cannot be read: \(error)"
+            }
+        }
         let code = mosquitto_tls_set(
             client.pointer, tls.authorityFile, tls.authorityFile == nil ? "/etc/ssl/certs" : nil, tls.certificateFile,
             tls.keyFile, nil)
