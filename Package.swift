@@ -61,6 +61,8 @@ let package = Package(
         // C libraries.
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        // TLS to brokers: the library that libmosquitto is linked with anyway.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         // openpty and the kernel's serial ioctls, which the toolchain's Glibc module leaves out.
         .systemLibrary(name: "CTerminal"),
@@ -71,7 +73,8 @@ let package = Package(
         .target(
             name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Files", "Model", grdb], swiftSettings: strict),
         .target(
-            name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Files", "Model"], swiftSettings: strict),
+            name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Files", "Model"],
+            swiftSettings: strict),
         .target(
             name: "Profiles",
             dependencies: ["Files", "Model", .product(name: "Yams", package: "Yams")],

@@ -56,7 +56,7 @@ struct StateMark: Hashable, Sendable {
     /// Nil where the bytes are not a mark. Version 1 has neither ``next`` nor ``stamp``.
     init?(line: [UInt8]) {
         let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count >= 6, words[0] == "headgate-state", let epoch = UInt32(words[2], in: 0...UInt32.max - 1),
+        guard words.count >= 6, words[0] == "headgate-state", let epoch = UInt32(words[2], in: 0...UInt32.max),
             let reserved = Position(words[3], in: 0...Position(Int64.max / 2))
         else { return nil }
         self.init(epoch: epoch, reserved: reserved, unsyncedBoot: words[5] == "synced" ? nil : String(words[5]))

@@ -37,7 +37,7 @@ import Testing
             "Synchronization",
         ],
         "MosquittoUplink": [
-            "CMosquitto", "Dispatch", "Engine", "Files", "Foundation", "Glibc", "Model", "Synchronization",
+            "CMosquitto", "COpenSSL", "Dispatch", "Engine", "Files", "Foundation", "Glibc", "Model", "Synchronization",
         ],
         "Profiles": ["Files", "Foundation", "Model", "Yams"],
         "Importers": ["Foundation", "Model", "SwiftCSV", "TOMLKit", "Yams"],
