@@ -83,7 +83,7 @@ extension PolledDevice {
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
-            let (value, reasons) = judged(samples.decoded[index], by: described[point])
+            let (value, reasons) = judged(samples.decoded[index], by: described[point], at: samples.times[index])
             verdict.add(reasons, isAbsent: samples.isAbsent[index])
             if let deadband = described[point].deadband {
                 let patience = described[point].expectedSilence - described[point].every / 2

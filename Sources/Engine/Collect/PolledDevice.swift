@@ -45,9 +45,14 @@ package struct PolledDevice: Sendable {
     }
 
     /// The value of a point and what is to be said about it.
-    func judged(_ decoded: Decoded, by point: Point) -> (PointValue, QualityReasons) {
+    ///
+    /// - Parameter time: when it was read, by the machine's clock.
+    func judged(_ decoded: Decoded, by point: Point, at time: UnixTime) -> (PointValue, QualityReasons) {
         var (value, reasons) = point.judged(decoded)
-        if case .value = decoded { reasons.formUnion(suspicion) }
+        if case .value = decoded {
+            reasons.formUnion(suspicion)
+            if !time.isPlausible { reasons.formUnion(QualityReasons(.clockSuspect)) }
+        }
         return (value, reasons)
     }
 

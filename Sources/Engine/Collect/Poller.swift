@@ -161,7 +161,7 @@ package actor Poller {
         for (place, number) in samples.points.enumerated()
         where wanted.points.contains(polled.device.points[number].name) {
             let point = polled.device.points[number]
-            let (value, reasons) = polled.judged(samples.decoded[place], by: point)
+            let (value, reasons) = polled.judged(samples.decoded[place], by: point, at: samples.times[place])
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -397,9 +397,11 @@ package actor Poller {
         if !answers.allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
         let samples = devices[index].decode(answers)
         let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
+        let now = clock.utc
         return rows.map { number, decoded in
-            let (value, reasons) = devices[index].judged(decoded, by: devices[index].device.points[number])
-            return (devices[index].device.points[number], value, reasons)
+            let point = devices[index].device.points[number]
+            let (value, reasons) = devices[index].judged(decoded, by: point, at: now)
+            return (point, value, reasons)
         }
     }
 }
