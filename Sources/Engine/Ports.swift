@@ -89,6 +89,11 @@ extension Bus {
 /// Position of a row in the journal: contiguous for ever (`reading/1` and `gap/1`, field `seq`).
 package typealias Position = UInt64
 
+extension Position {
+    /// What the journal can hold; a row's next position is one too.
+    package static let storable: ClosedRange<Position> = 0...Position(Int64.max) - 1
+}
+
 /// A row of the journal.
 package struct JournalEntry: Hashable, Sendable {
     package enum Body: Hashable, Sendable {

@@ -70,6 +70,8 @@ package struct SerialLine: Hashable, Sendable {
         self.rs485 = rs485
     }
 
+    /// What a file, a request or an argument may say.
+    package static let baudRange = 300...4_000_000
     package static let bauds = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]
 
     /// Time that `byteCount` characters take on the wire.

@@ -53,7 +53,7 @@ extension Encoding {
         guard let number = value.number else { throw .wrongKind }
         let raw = ((number - offset.double) / scale.double).rounded()
         guard raw.isFinite, abs(raw) < 9.2e18 else { throw .outOfRange }
-        return Int64(raw)
+        return Int64(clamping: raw)
     }
 
     private func signed(_ value: PointValue, bitCount: UInt64) throws(EncodingError) -> UInt64 {
@@ -146,7 +146,9 @@ extension UnixTime {
     /// Reads `2026-11-20T23:41:07Z` and `2026-11-20T23:41:07.105Z`, UTC only; nil for everything else.
     package init?(rfc3339 text: String) {
         guard Self.isRFC3339(Array(text.utf8)) else { return nil }
-        let fields = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).compactMap { Int(Substring($0)) }
+        let fields = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).compactMap {
+            Int(Substring($0), in: 0...999_999)
+        }
         let civil = CivilTime(
             year: fields[0], month: fields[1], day: fields[2], hour: fields[3], minute: fields[4], second: fields[5])
         guard civil.isValid else { return nil }

@@ -4,10 +4,10 @@ extension PointValue {
         switch reference {
         case nil: return .value(self)
         case .exponent:
-            guard let number = holder.number, number.rounded() == number, abs(number) <= 30 else {
+            guard let exponent = holder.number.flatMap({ Int8($0, in: -30...30) }) else {
                 return .bad(.decodeError)
             }
-            return times(DecimalNumber(mantissa: 1, exponent: Int8(number)))
+            return times(DecimalNumber(mantissa: 1, exponent: exponent))
         case .factor:
             switch holder {
             case .int(let factor): return times(DecimalNumber(mantissa: factor))

@@ -34,7 +34,7 @@ package struct RequestCost: Hashable, Sendable {
     package func worthwhileGap(in table: RegisterTable) -> Int {
         let single = table.isBits ? perBit : perRegister
         guard single > .zero else { return table.protocolLimit }
-        return min(table.protocolLimit, Int((perRequest / single).rounded(.down)))
+        return min(table.protocolLimit, Int(clamping: perRequest / single))
     }
 
     /// The most undeclared addresses that one request to a device with `limits` reads over.

@@ -69,7 +69,7 @@ struct ConnectionParser {
             field.fail("a serial connection needs 'baud', such as 9600 or 19200")
             return nil
         }
-        guard let rate = baud.integer(in: 300...4_000_000) else { return nil }
+        guard let rate = baud.integer(in: SerialLine.baudRange) else { return nil }
         guard SerialLine.bauds.contains(rate) else {
             baud.fail("baud cannot be \(rate); allowed: \(SerialLine.bauds.map(String.init).joined(separator: ", "))")
             return nil

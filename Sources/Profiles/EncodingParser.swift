@@ -166,7 +166,9 @@ struct EncodingParser {
         let largest: UInt64 = width == 64 ? .max : (1 << UInt64(width)) - 1
         return (field.list(allowed: "raw numbers such as 0x8000", single: true) ?? []).compactMap { item in
             let text = item.text("a raw number such as 0x8000") ?? ""
-            if text.hasPrefix("0x"), let raw = UInt64(text.dropFirst(2), radix: 16), raw <= largest { return raw }
+            if text.hasPrefix("0x"), let raw = UInt64(text.dropFirst(2), radix: 16, in: 0...largest) {
+                return raw
+            }
             if let number = Field.integer(text) {
                 if number >= 0, UInt64(number) <= largest { return UInt64(number) }
                 if number < 0, number >= -Int(largest / 2) - 1 { return UInt64(bitPattern: Int64(number)) & largest }

@@ -67,7 +67,7 @@ struct PointParser {
     /// A manual's notation: the first digit names the table, the rest counts from 1.
     func reference(_ field: Field, _ table: RegisterTable?) -> (RegisterTable, UInt16)? {
         guard let text = field.text("five or six digits such as 40108"), text.utf8.count == 5 || text.utf8.count == 6,
-            text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text.dropFirst())
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text.dropFirst(), in: 0...99_999)
         else {
             field.fail(
                 "\(layers.name): a reference has five or six digits, such as 40108 or 400108, not \(field.written)")

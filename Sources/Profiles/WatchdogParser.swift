@@ -70,8 +70,8 @@ struct WatchdogParser {
             }
             return .toggle
         case "count":
-            let low = Int64(max(0, point.write?.low ?? 0).rounded(.up))
-            let high = Int64(min(32_767, point.write?.high ?? 32_767).rounded(.down))
+            let low = Int64(clamping: min(32_767, max(0, point.write?.low ?? 0)).rounded(.up))
+            let high = Int64(clamping: max(0, min(32_767, point.write?.high ?? 32_767)).rounded(.down))
             guard point.datatype.isNumeric, point.datatype != .bool, high > low, takes(.int(low), point),
                 takes(.int(high), point)
             else {

@@ -10,7 +10,7 @@ import Testing
 struct TestClock: Timekeeper {
     private let start = ContinuousClock.now
     var uptime: Duration { start.duration(to: .now) }
-    var utc: UnixTime { UnixTime(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) }
+    var utc: UnixTime { UnixTime(microseconds: Int64(clamping: Date().timeIntervalSince1970 * 1e6)) }
 
     func sleep(until deadline: Duration) async throws {
         try await Task.sleep(until: start + deadline, clock: .continuous)

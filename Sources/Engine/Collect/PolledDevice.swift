@@ -53,6 +53,7 @@ package struct PolledDevice: Sendable {
         var (value, reasons) = device.points[samples.points[index]].judged(decoded)
         guard case .value = decoded else { return (value, reasons) }
         reasons.formUnion(suspicion)
+        if !samples.times[index].isPlausible { reasons.formUnion(QualityReasons(.clockSuspect)) }
         if value != .null, samples.torn.contains(index) { reasons.formUnion(QualityReasons(.torn)) }
         return (value, reasons)
     }

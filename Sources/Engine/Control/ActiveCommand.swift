@@ -130,7 +130,7 @@ extension ActiveCommand {
         until = record.time("until").map { Deadline(stored: $0, length: record.duration("granted_us"), at: now) }
         readback = record.storedValue("readback")
         verified = record.time("verified")
-        readBacks = Int(record["read_backs"]?.integer ?? 0)
+        readBacks = record["read_backs"]?.integer(in: 0...Int(Int32.max)) ?? 0
         tookEffect = record.time("took_effect")
         if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }
         account = record["account"].flatMap(LocalAccount.init)
@@ -146,9 +146,9 @@ extension ActiveCommand.Hold {
             escalation: record.time("escalation").map { Deadline(stored: $0, at: now) },
             isEscalated: record["escalated"]?.isTrue ?? false,
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
-            needed: Int(try record.requiredCount("needed")),
+            needed: Int(clamping: try record.requiredCount("needed")),
             approvals: record["approvals"]?.elements.compactMap(\.text) ?? [],
-            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [],
+            accounts: record["accounts"]?.elements.compactMap { $0.integer(in: 0...UInt32.max) } ?? [],
             from: record.storedValue("from"))
     }
 }

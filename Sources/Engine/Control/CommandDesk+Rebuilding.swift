@@ -55,7 +55,7 @@ extension CommandDesk {
         case Self.budgetKind:
             points[key, default: PointControl()].budget = WriteBudget(
                 entries: body.elements.compactMap { entry in
-                    guard let time = entry.elements.first?.integer else { return nil }
+                    guard let time = entry.elements.first?.integer(in: UnixTime.microsecondRange) else { return nil }
                     return WriteBudget.Entry(
                         time: UnixTime(microseconds: time), isPerson: entry.elements.last?.isTrue ?? false)
                 })

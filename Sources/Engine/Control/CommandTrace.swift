@@ -33,7 +33,7 @@ struct CommandTrace: Sendable {
         self.point = point
         self.received = received
         let seconds = (request["rationale"]?["expected"]?.elements ?? []).compactMap { $0["within_s"]?.double }.max()
-        foretold = seconds.map { .milliseconds(Int64($0 * 1000)) }
+        foretold = seconds.map { .milliseconds(Int64(clamping: $0 * 1000)) }
     }
 
     mutating func take(
@@ -76,6 +76,6 @@ struct CommandTrace: Sendable {
         interventionKind = intervention["kind"]?.text.flatMap(Intervention.Kind.init(rawValue:))
         reason = intervention["reason"]?.text
         guard interventionKind?.isOverride ?? false, let seconds = intervention["after_s"]?.double else { return }
-        overriddenAfter = .milliseconds(Int64(seconds * 1000))
+        overriddenAfter = .milliseconds(Int64(clamping: seconds * 1000))
     }
 }

@@ -24,7 +24,7 @@ package struct LocalAccount: Hashable, Sendable {
     }
 
     init?(_ document: JSONValue) {
-        guard let id = document["uid"]?.integer.flatMap(UInt32.init(exactly:)) else { return nil }
+        guard let id = document["uid"]?.integer(in: 0...UInt32.max) else { return nil }
         self.init(userID: id, userName: document["user"]?.text)
     }
 }
