@@ -47,11 +47,13 @@ extension Encoding {
         }
     }
 
-    /// The raw number before scaling, rounded to the nearest integer.
+    /// The raw number before scaling: the nearest whole number, and of two that are equally near the even one. In decimal
+    /// where that fits: 0.35 is halfway between 0.3 and 0.4, and in binary it is not.
     func rawInteger(_ value: PointValue) throws(EncodingError) -> Int64 {
         if isUnscaled, case .int(let integer) = value { return integer }
+        if let raw = value.decimal?.steps(of: scale, from: offset) { return raw }
         guard let number = value.number else { throw .wrongKind }
-        let raw = ((number - offset.double) / scale.double).rounded()
+        let raw = ((number - offset.double) / scale.double).rounded(.toNearestOrEven)
         guard raw.isFinite, abs(raw) < 9.2e18 else { throw .outOfRange }
         return Int64(clamping: raw)
     }

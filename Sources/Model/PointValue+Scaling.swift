@@ -53,6 +53,7 @@ extension PointValue {
         guard let held = holder.number, case .value(let one) = PointValue.int(1).scaled(by: holder, reference),
             let factor = one.number, factor != 0, held.isFinite
         else { return nil }
+        if let exact = one.decimal.flatMap({ decimal?.divided(by: $0) }) { return .decimal(exact) }
         return .double(number / factor)
     }
 }

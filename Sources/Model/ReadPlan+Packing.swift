@@ -4,6 +4,8 @@ struct Packing {
     var limits: DeviceLimits
     var cost: RequestCost
     var cuts: Set<RegisterCut>
+    /// Registers that no request may read over: those that change by being read, and those that cannot be read.
+    var closed: [RegisterSpan] = []
 
     /// A value, or one part of a value in several places.
     struct Value {
@@ -81,7 +83,9 @@ struct Packing {
         else { return false }
         let gap = Int(atom.span.start) - last.span.end
         guard gap > 0 else { return true }
+        let bridged = last.span.end..<Int(atom.span.start)
         return gap <= cost.widestBridge(in: table, limits) && !atom.isDestructive && !last.isDestructive
+            && !closed.contains { $0.table == table && bridged.overlaps(Int($0.start)..<$0.end) }
     }
 
     private func block(of atoms: [Atom]) -> ReadBlock {

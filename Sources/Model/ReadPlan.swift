@@ -120,9 +120,13 @@ package struct ReadPlan: Hashable, Sendable {
     package var jobs: [PollJob]
 
     package init(points: [Point], limits: DeviceLimits, cost: RequestCost, cuts: Set<RegisterCut> = []) {
-        let packing = Packing(points: points, limits: limits, cost: cost, cuts: cuts)
+        let polled = points.polledIndices
+        let destructive = points.indices.filter { points[$0].isDestructiveRead }
+        let closed = Set(points.indices).subtracting(polled).union(destructive)
+        let packing = Packing(
+            points: points, limits: limits, cost: cost, cuts: cuts, closed: closed.map { points[$0].span })
         let periods = Self.periods(of: points)
-        let byPeriod = Dictionary(grouping: points.indices) { periods[$0] }
+        let byPeriod = Dictionary(grouping: polled) { periods[$0] }
         let names = Dictionary(points.enumerated().map { ($1.name, $0) }) { first, _ in first }
         jobs = byPeriod.sorted { $0.key < $1.key }.map { period, indexes in
             let needed = Set(indexes.compactMap { points[$0].scaleReference.flatMap { names[$0.point] } })
@@ -147,5 +151,21 @@ package struct ReadPlan: Hashable, Sendable {
             let related = [ofHolders[point.name], point.syncGroup.flatMap { ofGroups[$0] }]
             return related.compactMap(\.self).reduce(point.every, min)
         }
+    }
+}
+
+extension [Point] {
+    /// The points that are read. A register of which nothing can be read (`readback: none`) is not, unless another point
+    /// needs its value.
+    fileprivate var polledIndices: [Int] {
+        let unreadable = indices.filter { self[$0].write?.readback == .nowhere && self[$0].write?.target == nil }
+        guard !unreadable.isEmpty else { return Array<Int>(indices) }
+        var needed = Set(compactMap { $0.scaleReference?.point })
+        for point in self {
+            if case .point(let name)? = point.write?.readback { needed.insert(name) }
+            needed.formUnion(point.write?.boundPoints ?? [])
+        }
+        let unread = Set(unreadable.filter { !needed.contains(self[$0].name) })
+        return indices.filter { !unread.contains($0) }
     }
 }

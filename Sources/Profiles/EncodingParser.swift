@@ -73,11 +73,18 @@ struct EncodingParser {
     private func order(_ encoding: inout Encoding) -> Bool {
         guard let field = field("order"), !table.isBits else { return true }
         // An order among the defaults is meant for the types that have one.
-        let allowed = Self.orders(for: encoding)
+        if field.isDefault, let text = field.text(), !Self.orders(for: encoding).contains(text) {
+            return inherited(field, &encoding)
+        }
+        return Self.setOrder(field, of: &encoding, point: layers.name)
+    }
+
+    /// - Returns: false when the order is wrong, which has been said.
+    static func setOrder(_ field: Field, of encoding: inout Encoding, point: String) -> Bool {
+        let allowed = orders(for: encoding)
         guard let text = field.text(), allowed.contains(text) else {
-            guard !field.isDefault else { return inherited(field, &encoding) }
             let hint = allowed.isEmpty ? "it has no order" : "allowed: \(allowed.joined(separator: ", "))"
-            field.fail("\(layers.name): \(field.written) is no order for \(encoding.type); \(hint)")
+            field.fail("\(point): \(field.written) is no order for \(encoding.type); \(hint)")
             return false
         }
         apply(text, to: &encoding)
@@ -94,7 +101,7 @@ struct EncodingParser {
         return true
     }
 
-    private func apply(_ text: String, to encoding: inout Encoding) {
+    private static func apply(_ text: String, to encoding: inout Encoding) {
         switch encoding.type {
         case .string, .int8, .uint8: encoding.characters = CharacterLayout(rawValue: text) ?? encoding.characters
         case .bool, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float16,

@@ -145,7 +145,7 @@ struct PointList {
                 return "\(point.name): write.readback names no point '\(name)'\(hint)"
             }
             confirming = other
-        case .place?: return nil
+        case .place?, .nowhere?: return nil
         case nil where point.write == nil: return nil
         case nil: break
         }

@@ -105,7 +105,26 @@ package struct ProfileDocument {
             ("mode", .string(rule.mode.rawValue)), ("table", .string(target.table.rawValue)),
             ("address", .integer(target.start)), ("min", rule.low.map { .double($0) } ?? .null),
             ("max", rule.high.map { .double($0) } ?? .null), ("step", rule.step.map { .double($0) } ?? .null),
+            ("order", rule.encoding.map { $0.order == point.encoding.order ? .null : order($0) } ?? .null),
+            ("scale", rule.encoding.map { .number($0.scale) } ?? .null),
+            ("offset", rule.encoding.map { .number($0.offset) } ?? .null),
+            ("readback", rule.readback.map(readback) ?? .null), ("unset", rule.unset.map(unset) ?? .null),
         ])
+    }
+
+    private func readback(_ readback: WriteRule.Readback) -> JSONValue {
+        switch readback {
+        case .point(let name): .string(name)
+        case .place(let table, let address):
+            .compact([("table", .string(table.rawValue)), ("address", .integer(address))])
+        case .nowhere: .string("none")
+        }
+    }
+
+    private func unset(_ unset: WriteRule.Unset) -> JSONValue {
+        .array(
+            unset.numbers.map { .double($0) } + (unset.isNoValue ? [.string("nan")] : [])
+                + (unset.isException ? [.string("exception")] : []))
     }
 
     private func range(_ range: NumericRange?) -> JSONValue {

@@ -92,8 +92,10 @@ extension CommandDesk {
         for command in active {
             var control = control(command.point)
             switch command.state {
-            case .verified, .preempted:
-                guard let value = command.command.value else { continue }
+            case .verified, .written, .preempted:
+                guard let value = command.value else { continue }
+                // While the gateway was away the device may have been.
+                control.unseenSince = now.uptime
                 control.slots.take(
                     command.slot,
                     AuthoritySlots.Occupant(

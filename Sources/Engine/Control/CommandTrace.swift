@@ -50,10 +50,8 @@ struct CommandTrace: Sendable {
             anchor = anchor ?? time
         case .shadowed: anchor = anchor ?? time
         case .expired: isTimedOut = code == RefusalCode.approvalTimeout.rawValue
-        case .verified:
-            tookEffect = tookEffect ?? time
-            anchor = anchor ?? time
-            resolve(at: time)
+        case .verified: takeEffect(at: time)
+        case .written where code == RefusalCode.unverified.rawValue: takeEffect(at: time)
         case .failed:
             // Known now, and resolved with it unless something is to be taken back.
             exceptionSince = exceptionSince ?? time
@@ -66,6 +64,12 @@ struct CommandTrace: Sendable {
             resolved = nil
         case .received, .rejected, .cancelled, .executing, .written, .superseded, .preempted, .released: break
         }
+    }
+
+    private mutating func takeEffect(at time: UnixTime) {
+        tookEffect = tookEffect ?? time
+        anchor = anchor ?? time
+        resolve(at: time)
     }
 
     mutating func resolve(at time: UnixTime) {

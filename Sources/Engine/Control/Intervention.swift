@@ -108,7 +108,7 @@ extension CommandDesk {
         let kind: Intervention.Kind
         switch command.state {
         case .held, .approved: kind = .cancelled
-        case .verified, .preempted: kind = .lockedOut
+        case .verified, .written, .preempted: kind = .lockedOut
         default: return
         }
         intervene(

@@ -74,6 +74,9 @@ struct Field {
 
     // MARK: - Text
 
+    /// Whether it is this word, written plainly or not.
+    func isText(_ word: String) -> Bool { scalar?.string == word }
+
     func text(_ allowed: String = "a text") -> String? {
         guard let scalar, !scalar.string.isEmpty else {
             fail("\(name) must be \(allowed), not \(written)")
