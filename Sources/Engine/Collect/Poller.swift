@@ -297,7 +297,7 @@ package actor Poller {
         switch error {
         case .refused(2)?, .refused(3)?: break
         case .noResponse? where devices[index].isTooLarge(block): break
-        case .refused?, .noResponse?, .linkDown?, .garbled?, .invalidRequest?, nil: return []
+        case .refused?, .noResponse?, .linkDown?, .garbled?, .mismatch?, .invalidRequest?, nil: return []
         }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
@@ -311,7 +311,7 @@ package actor Poller {
     private func fault(afterWhichNothingIsAsked error: BusError?) -> PollFault? {
         switch error {
         case .linkDown?, .noResponse?, .refused(0x0A)?, .refused(0x0B)?: error.map(PollFault.init)
-        case .garbled?, .refused?, .invalidRequest?, nil: nil
+        case .garbled?, .mismatch?, .refused?, .invalidRequest?, nil: nil
         }
     }
 
