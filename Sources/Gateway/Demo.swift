@@ -148,11 +148,14 @@ package struct DemoHandle: Sendable {
         ControlClient(stateFolder: stateFolder).ask(request)
     }
 
-    /// Approves a command in the name of ``Demo/person``.
-    package func approve(_ id: String) -> String? {
-        guard let id = CommandID(id) else { return nil }
+    /// Approves a command in the name of ``Demo/person``, as it was shown to that person.
+    ///
+    /// - Parameter digest: of `held/1`.
+    package func approve(_ id: String, digest: String) -> String? {
+        guard let id = CommandID(id), let digest = DocumentDigest.bytes(digest) else { return nil }
         let now = SystemClock().utc
-        let decision = DecisionDocument(id: id, isApproval: true, issued: now, expires: now + .seconds(60))
+        let decision = DecisionDocument(
+            gateway: "demo", id: id, digest: digest, isApproval: true, issued: now, expires: now + .seconds(60))
         return ask("decide \(Demo.person) \(String(decoding: decision.document.bytes, as: UTF8.self))")
     }
 }

@@ -39,7 +39,7 @@ package struct NamedFiles: Sendable {
             let place = ["commands", "issuers", issuer.name, "hmac_file"]
             do {
                 let key = try KeyFiles.secret(path)
-                let other = keys.first { $0.value == key }?.key
+                let other = keys.first { $0.value.isSame(as: key) }?.key
                 keys[issuer.name] = key
                 return other.map { problem(.error, place, "\($0) has the same key; each issuer needs its own") }
             } catch {

@@ -27,11 +27,25 @@ package struct SiteReport: Sendable {
                 lines.append("  \(rounded(load.requestsPerSecond)) requests per second")
             }
         }
+        lines += site.commands.policies.compactMap { approval(of: $0, site.commands) }
         let points = site.devices.reduce(0) { $0 + $1.points.count }
         let counts = [(site.devices.count, "device"), (points, "point"), (site.publishers.count, "publisher")]
         let words = counts.map { "\($0) \($1)\($0 == 1 ? "" : "s")" }
         lines.append("\(words.joined(separator: ", ")): all clear")
         return lines.joined(separator: "\n")
+    }
+
+    /// What `above_step` leaves out surprises: a policy with it asks about machines that are supervised, and about nobody else.
+    private func approval(of policy: Policy, _ commands: CommandSettings) -> String? {
+        guard let limit = policy.approval?.aboveStep else { return nil }
+        let persons = commands.issuers.filter { issuer in
+            issuer.category.isPerson && policy.permissions.contains { $0.issuer == issuer.name }
+        }
+        let free = persons.map(\.name) + ["machines in the lane autonomous"]
+        return """
+            policy \(policy.name): approval with above_step: \(rounded(limit)) holds larger steps of machines in the lane \
+            supervised; \(free.joined(separator: ", ")) write without approval; without above_step every command is held
+            """
     }
 
     private func plan(of device: Device, _ connection: Connection) -> [String] {

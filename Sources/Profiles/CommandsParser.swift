@@ -71,10 +71,24 @@ struct CommandsParser {
             fields["accounts"]?.fail(
                 "\(name): accounts is for persons (local, operator); no machine can be named at the local socket")
             issuer.lane =
-                fields["lane"]?.choice(Lane.allCases.map(\.rawValue)).flatMap(Lane.init(rawValue:)) ?? issuer.lane
+                fields["lane"]?.choice(lanes(of: category)).flatMap(Lane.init(rawValue:)) ?? issuer.lane
             issuer.heartbeat = fields["heartbeat"]?.duration(in: .seconds(1) ... .seconds(86_400))
+            if category == .service { service(issuer, keyField, fields) }
         }
         return issuer
+    }
+
+    private func lanes(of category: IssuerCategory) -> [String] {
+        Lane.allCases.filter { category != .remote || $0 <= .advise }.map(\.rawValue)
+    }
+
+    private func service(_ issuer: Issuer, _ keyField: Field, _ fields: Fields) {
+        for key in ["lane", "heartbeat"] {
+            fields[key]?.fail("\(issuer.name): \(key) is for machines that command, and a service commands nothing")
+        }
+        if issuer.key == .none {
+            keyField.fail("\(issuer.name): a service signs what it asks for; give key or hmac_file")
+        }
     }
 
     /// Names or numbers of accounts; an empty list lets nobody speak for the person there.

@@ -125,7 +125,7 @@ struct PolicyParser {
         if field.isMapping {
             return (field.members(allowed: "issuer: shadow, advise or write") ?? []).compactMap {
                 key, keyField, value in
-                guard isIssuer(key, keyField),
+                guard isIssuer(key, keyField), mayCommand(key, keyField),
                     let ceiling = value.choice(Command.Mode.allCases.map(\.rawValue)).flatMap(
                         Command.Mode.init(rawValue:))
                 else { return nil }
@@ -135,9 +135,19 @@ struct PolicyParser {
         return names(field).map { Policy.Permission(issuer: $0) }
     }
 
+    private func mayCommand(_ name: String, _ field: Field) -> Bool {
+        guard issuers.first(where: { $0.name == name })?.category.mayCommand ?? true else {
+            field.fail("\(self.name): \(name) is a service, which commands nothing")
+            return false
+        }
+        return true
+    }
+
     private func names(_ field: Field, mustBePersons: Bool = false) -> [String] {
         (field.list(allowed: "issuers", single: true) ?? []).compactMap { item in
-            guard let name = item.text("the name of an issuer"), isIssuer(name, item) else { return nil }
+            guard let name = item.text("the name of an issuer"), isIssuer(name, item), mayCommand(name, item) else {
+                return nil
+            }
             if mustBePersons, issuers.first(where: { $0.name == name })?.category.isPerson != true {
                 item.fail("\(self.name): \(name) is a machine; persons decide: \(persons)")
                 return nil

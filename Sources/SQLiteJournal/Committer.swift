@@ -12,9 +12,13 @@ actor Committer {
     private var pace = RetentionPace()
     private var retryAt = Duration.zero
 
-    init(lock: StateLock, mark: StateMark) {
+    /// What has to be stored before the first row, where the disk refused the start.
+    private var refusedStart: RefusedStart?
+
+    init(lock: StateLock, mark: StateMark, refusedStart: RefusedStart?) {
         self.lock = lock
         self.mark = mark
+        self.refusedStart = refusedStart
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -32,9 +36,13 @@ actor Committer {
         let gapsFrom = due.next + Position(due.group.rows.count)
         let fresh = journal.stored(due.group.rows, from: due.next) + journal.stored(gaps, from: gapsFrom)
         do {
+            let next = due.next + Position(fresh.count)
             // One more for the gap record of an eviction.
-            try reserve(due.next + Position(fresh.count) + 1)
+            try reserve(next + 1)
+            try begin(journal, next: due.held.first?.position ?? due.next)
+            try journal.checkLog(for: (due.held + fresh).reduce(0) { $0 + $1.body.count })
             try journal.database.commit(due.held + fresh, pending: due.group.pending)
+            note(next: next)
             journal.committed(fresh, due)
             noteVolatileRows(false)
         } catch {
@@ -53,13 +61,39 @@ actor Committer {
     /// never be published otherwise under the same position, whatever happens to this process.
     private func hold(_ due: SQLiteJournal.Due, _ journal: SQLiteJournal, _ error: (any Error)?) {
         do {
+            let next = due.next + Position(due.group.rows.count)
             noteVolatileRows(true)
-            guard mark.isVolatile else { throw JournalError.storage("the mark of the state folder cannot be written") }
-            try reserve(due.next + Position(due.group.rows.count) + 1)
+            // A start whose numbers come from the clock needs no mark.
+            if refusedStart?.isMarked ?? true {
+                guard mark.isVolatile else {
+                    throw JournalError.storage("the mark of the state folder cannot be written")
+                }
+                try reserve(next + 1)
+                note(next: next)
+            }
             journal.hold(due, error)
         } catch let second {
             journal.refused(due.group, error ?? second)
         }
+    }
+
+    /// Stores what a start has to store that the disk refused.
+    private func begin(_ journal: SQLiteJournal, next: Position) throws {
+        guard let start = refusedStart else { return }
+        try journal.database.open()
+        let stored = try journal.database.bounds()
+        guard stored.next <= next else {
+            throw JournalError.storage("\(journal.database.path) has rows that this start does not know of")
+        }
+        try journal.database.begin(epoch: start.epoch, at: start.time, next: next, gaps: [], publishers: [:])
+        journal.begun(first: stored.first, owed: start.knowsPublishers ? [:] : try journal.database.publishers())
+        refusedStart = nil
+    }
+
+    /// A mark that is behind is mended by the next commit.
+    private func note(next: Position) {
+        mark.next = next
+        try? lock.write(mark, isSynced: false)
     }
 
     private func noteVolatileRows(_ areThere: Bool) {
@@ -79,7 +113,9 @@ actor Committer {
     func keepWithinLimits(_ journal: SQLiteJournal) {
         do {
             let gaps = try journal.keepWithinLimits()
-            if !gaps.isEmpty { journal.evicted(telling: gaps) }
+            guard let last = gaps.last else { return }
+            note(next: last.position + 1)
+            journal.evicted(telling: gaps)
         } catch {
             // A disk that refuses shows at the next commit; eviction is tried again when it is due again.
             noteIfDamage(error)
@@ -97,6 +133,7 @@ actor Committer {
         do {
             try journal.database.close(next: losesRows ? nil : next)
             mark.reserved = next
+            mark.next = next
             mark.unsyncedBoot = nil
             mark.isVolatile = losesRows
             try lock.write(mark)
@@ -159,6 +196,17 @@ extension SQLiteJournal {
             return Due(
                 held: state.held.rows, group: state.group, next: state.next, loss: state.loss,
                 dropped: state.held.dropped)
+        }
+    }
+
+    /// The start that the disk refused is stored.
+    ///
+    /// - Parameter owed: what publishers have to deliver as the file says; this run learns it only now.
+    func begun(first: Position, owed: [String: [PositionInterval]]) {
+        state.withLock { state in
+            state.first = min(first, state.first)
+            state.withheld = owed
+            for (name, pending) in owed { state.group.pending[name] = pending + (state.publishers[name] ?? []) }
         }
     }
 

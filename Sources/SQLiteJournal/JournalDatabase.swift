@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import GRDB
 import Model
+import Synchronization
 
 /// One stored row: its position, when it was appended, its epoch and its encoded body.
 struct StoredRow: Sendable {
@@ -12,10 +13,24 @@ struct StoredRow: Sendable {
 }
 
 /// The database file: every statement that the journal needs, on connections that are set up the way the invariants want.
-struct JournalDatabase: Sendable {
-    private let file: StoreFile
-    var pool: DatabasePool { file.pool }
-    var meter: LogMeter { file.meter }
+final class JournalDatabase: Sendable {
+    let path: String
+    let meter: LogMeter
+    private let durability: BufferSettings.Durability
+    private let logByteLimit: Int64
+    /// Nil while the disk refuses to open it.
+    private let opened: Mutex<StoreFile?>
+
+    private var file: StoreFile {
+        get throws {
+            guard let file = opened.withLock({ $0 }) else {
+                throw JournalError.storage("\(path) is not open: the disk refused it")
+            }
+            return file
+        }
+    }
+    var pool: DatabasePool { get throws { try file.pool } }
+    var isOpen: Bool { opened.withLock { $0 != nil } }
 
     private static let layout = StoreFile.Layout(
         version: 1,
@@ -28,15 +43,35 @@ struct JournalDatabase: Sendable {
     /// Free space that the journal leaves on its file system, at most a twentieth of it.
     private static let spareByteCount: Int64 = 64 << 20
 
-    init(path: String, durability: BufferSettings.Durability) throws {
-        file = try StoreFile(path: path, syncsEachCommit: durability == .power, layout: Self.layout)
+    /// - Parameter isOpen: false where the disk refuses at present; ``open()`` tries again.
+    init(
+        path: String, durability: BufferSettings.Durability, logByteLimit: Int64 = StoreFile.logByteLimit,
+        isOpen: Bool = true
+    ) throws {
+        self.path = path
+        self.durability = durability
+        self.logByteLimit = logByteLimit
+        meter = LogMeter(syncsEachCommit: durability == .power)
+        opened = Mutex(nil)
+        if isOpen { try open() }
+    }
+
+    /// Does nothing where it is open already.
+    func open() throws {
+        guard !isOpen else { return }
+        let file = try StoreFile(
+            path: path, syncsEachCommit: durability == .power, layout: Self.layout, logByteLimit: logByteLimit,
+            meter: meter)
+        opened.withLock { $0 = file }
     }
 
     // MARK: - Start
 
     /// The epoch of the last start, 0 where there was none.
-    func storedEpoch() throws -> UInt32 {
-        let stored = try pool.read { try Int64.fetchOne($0, sql: "SELECT value FROM meta WHERE key = 'epoch'") }
+    func storedEpoch() throws -> UInt32 { try pool.read(Self.storedEpoch) }
+
+    static func storedEpoch(_ db: Database) throws -> UInt32 {
+        let stored = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'epoch'")
         guard let epoch = UInt32(exactly: stored ?? 0), epoch < .max else { throw ByteReader.Malformed() }
         return epoch
     }
@@ -58,28 +93,28 @@ struct JournalDatabase: Sendable {
 
     /// First stored position and the one behind the last; equal when nothing is stored. The `next` that was remembered
     /// counts where eviction took everything.
-    func bounds() throws -> (first: Position, next: Position) {
-        try pool.read { db in
-            let first = try Int64.fetchOne(db, sql: "SELECT min(seq) FROM row")
-            let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM row") ?? 0
-            let remembered = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next'") ?? 1
-            let possible = 0...(Int64.max / 2)
-            guard possible.contains(first ?? 1), possible.contains(last), possible.contains(remembered) else {
-                throw ByteReader.Malformed()
-            }
-            let next = max(last + 1, remembered)
-            return (Position(first ?? next), Position(next))
+    func bounds() throws -> (first: Position, next: Position) { try pool.read(Self.bounds) }
+
+    static func bounds(_ db: Database) throws -> (first: Position, next: Position) {
+        let first = try Int64.fetchOne(db, sql: "SELECT min(seq) FROM row")
+        let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM row") ?? 0
+        let remembered = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'next'") ?? 1
+        let possible = 0...(Int64.max / 2)
+        guard possible.contains(first ?? 1), possible.contains(last), possible.contains(remembered) else {
+            throw ByteReader.Malformed()
         }
+        let next = max(last + 1, remembered)
+        return (Position(first ?? next), Position(next))
     }
 
     /// When the newest row was appended; where there is none, when the last start was: it may have read what it never
     /// committed. Nil where there was no start.
-    func lastRecorded() throws -> UnixTime? {
-        try pool.read { db in
-            let newest = try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq DESC LIMIT 1")
-            let begun = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'begun'")
-            return (newest ?? begun).map(UnixTime.init(microseconds:))
-        }
+    func lastRecorded() throws -> UnixTime? { try pool.read(Self.lastRecorded) }
+
+    static func lastRecorded(_ db: Database) throws -> UnixTime? {
+        let newest = try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq DESC LIMIT 1")
+        let begun = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'begun'")
+        return (newest ?? begun).map(UnixTime.init(microseconds:))
     }
 
     // MARK: - Rows
@@ -200,13 +235,17 @@ struct JournalDatabase: Sendable {
         }
     }
 
-    /// Bytes of the file and its write-ahead log.
-    func byteCountOnDisk() throws -> Int64 {
-        [pool.path, pool.path + "-wal"].reduce(0) { sum, path in
-            var attributes = stat()
-            return stat(path, &attributes) == 0 ? sum + Int64(attributes.st_size) : sum
-        }
+    /// Bytes of the file with its write-ahead log and the index of that.
+    func byteCountOnDisk() -> Int64 {
+        StoreFile.byteCountOnDisk(path)
     }
+
+    /// Bytes of the write-ahead log and its index.
+    var logByteCount: Int64 { byteCountOnDisk() - StoreFile.byteCount(path) }
+
+    func truncateLog() throws -> Bool { try file.truncateLog() }
+
+    func shrink(by pages: Int64) throws { try file.shrink(by: pages) }
 
     /// When the oldest row was appended.
     func firstRecorded() throws -> UnixTime? {
@@ -264,7 +303,7 @@ struct JournalDatabase: Sendable {
     func byteCountThatFits() -> Int64 {
         var system = statvfs()
         var file = stat()
-        guard statvfs(pool.path, &system) == 0, stat(pool.path, &file) == 0 else { return .max }
+        guard statvfs(path, &system) == 0, stat(path, &file) == 0 else { return .max }
         let block = Int64(system.f_frsize)
         let spare = min(Self.spareByteCount, Int64(system.f_blocks) * block / 20)
         return max(0, Int64(file.st_size) + Int64(system.f_bavail) * block - spare)
@@ -277,14 +316,25 @@ struct JournalDatabase: Sendable {
         }
     }
 
+    /// Lets go of a file that this start does not use.
+    func abandon() {
+        let file = opened.withLock { file in
+            defer { file = nil }
+            return file
+        }
+        try? file?.pool.close()
+    }
+
     /// Moves everything into the main file and closes it.
     ///
     /// - Parameter next: nil where rows that had positions are not in the file.
     func close(next: Position?) throws {
-        defer { try? pool.close() }
-        if let next { try pool.write { try Self.remember(next, $0) } }
-        // A reader from outside may keep the log from being emptied; what is in it is durable all the same.
-        _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        let file = try file
+        defer {
+            opened.withLock { $0 = nil }
+            file.close()
+        }
+        if let next { try file.pool.write { try Self.remember(next, $0) } }
     }
 }
 

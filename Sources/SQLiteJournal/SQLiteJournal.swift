@@ -43,6 +43,8 @@ package final class SQLiteJournal: Journal {
         var first: Position
         var next: Position
         var publishers: [String: [PositionInterval]]
+        /// What publishers had to deliver before a start that could not read it: the next start delivers it.
+        var withheld: [String: [PositionInterval]] = [:]
         /// The publishers that there are; nil before anybody said.
         var served: Set<String>?
         /// Holes that a gap record of this run tells already.
@@ -92,12 +94,14 @@ package final class SQLiteJournal: Journal {
         epoch = opened.epoch
         openingNotes = opened.notes
         var state = State(first: opened.first, next: opened.next, publishers: opened.publishers)
-        state.byteCount = (try? database.byteCountOnDisk()) ?? 0
+        state.byteCount = database.byteCountOnDisk()
         state.usedByteCount = (try? database.usedByteCount()) ?? 0
         state.toldHoles = opened.toldHoles
         state.steps.look(clock, next: opened.next, maxAge: settings.maxAge)
+        for row in opened.held { _ = state.held.append(row, readings: 0) { _ in true } }
+        state.fault = opened.refused.map { "the disk refuses rows, which wait in memory: \($0.reason)" }
         self.state = Mutex(state)
-        committer = Committer(lock: lock, mark: opened.mark)
+        committer = Committer(lock: lock, mark: opened.mark, refusedStart: opened.refused)
         stored = StoredRows(database: database)
     }
 
@@ -147,7 +151,7 @@ package final class SQLiteJournal: Journal {
             let pending = state.first > 0 ? pending.removing(0...(state.first - 1)) : pending
             guard state.publishers[publisher] != pending else { return }
             state.publishers[publisher] = pending
-            state.group.pending[publisher] = pending
+            state.group.pending[publisher] = pending + (state.withheld[publisher] ?? [])
         }
     }
 

@@ -7,6 +7,7 @@ import GRDB
 struct StoreFile: Sendable {
     let pool: DatabasePool
     let meter: LogMeter
+    private let checkpointPages: Int
 
     /// The tables of a file.
     struct Layout {
@@ -18,13 +19,21 @@ struct StoreFile: Sendable {
 
     /// Page cache of each connection, in KiB: files are appended to and read forward, a large cache would only cost memory.
     private static let cacheSize = 512
-    /// The write-ahead log is cut back to this after a large group.
-    private static let logByteLimit = 8 << 20
+    /// The write-ahead log is cut back to this after a large group, where there is room for so much.
+    static let logByteLimit: Int64 = 8 << 20
     /// Pages of the log that are worth moving into the main file.
     private static let checkpointPages = 1000
+    private static let pageSize: Int64 = 4096
+    /// What belongs to a database on the disk.
+    static let suffixes = ["", "-wal", "-shm"]
 
     /// - Parameter syncsEachCommit: whether a power cut loses nothing that was committed, at the price of an fsync each.
-    init(path: String, syncsEachCommit: Bool, layout: Layout) throws {
+    /// - Parameter logByteLimit: what the write-ahead log should not exceed while no reader holds it back.
+    init(
+        path: String, syncsEachCommit: Bool, layout: Layout, logByteLimit: Int64 = Self.logByteLimit,
+        meter: LogMeter? = nil
+    ) throws {
+        checkpointPages = min(Self.checkpointPages, Int(logByteLimit / Self.pageSize / 2))
         var configuration = Configuration()
         configuration.maximumReaderCount = 2
         configuration.busyMode = .timeout(5)
@@ -32,10 +41,11 @@ struct StoreFile: Sendable {
             try db.execute(sql: "PRAGMA cache_size = -\(Self.cacheSize)")
             // Debian's SQLite overwrites deleted rows with zeros unless told otherwise: flash wear for nothing.
             try db.execute(sql: "PRAGMA secure_delete = OFF")
-            try db.execute(sql: "PRAGMA journal_size_limit = \(Self.logByteLimit)")
+            try db.execute(sql: "PRAGMA journal_size_limit = \(logByteLimit)")
         }
         pool = try DatabasePool(path: path, configuration: configuration)
-        meter = LogMeter(syncsEachCommit: syncsEachCommit)
+        let meter = meter ?? LogMeter(syncsEachCommit: syncsEachCommit)
+        self.meter = meter
         let level = syncsEachCommit ? 2 : 1
         try pool.writeWithoutTransaction { db in
             // The pool sets NORMAL while it opens: what the durability needs is set afterwards, and checked.
@@ -45,10 +55,27 @@ struct StoreFile: Sendable {
             }
             meter.install(on: db)
         }
-        try migrate(to: layout)
+        do {
+            try migrate(to: layout)
+        } catch {
+            try? pool.close()
+            throw error
+        }
+    }
+
+    /// A new file can give back space that is free: that has to be chosen while it is empty.
+    private func chooseIncrementalVacuum() throws {
+        try pool.writeWithoutTransaction { db in
+            guard try Int.fetchOne(db, sql: "PRAGMA user_version") == 0,
+                try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_schema") == 0
+            else { return }
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            try db.execute(sql: "VACUUM")
+        }
     }
 
     private func migrate(to layout: Layout) throws {
+        try chooseIncrementalVacuum()
         try pool.write { db in
             let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
             guard version <= layout.version else {
@@ -64,7 +91,7 @@ struct StoreFile: Sendable {
 
     /// Moves the write-ahead log into the main file when it has grown long enough to be worth it.
     func checkpointIfDue() throws {
-        guard meter.logPages >= Self.checkpointPages else { return }
+        guard meter.logPages >= checkpointPages else { return }
         try pool.writeWithoutTransaction { db in
             let before = meter.logPages
             // A reader may hold back the rest; the next commit tries again.
@@ -73,6 +100,58 @@ struct StoreFile: Sendable {
             else { return }
             meter.checkpointed(isWhole: moved >= before)
         }
+    }
+
+    /// Tries to empty the write-ahead log; a reader may hold it back.
+    ///
+    /// - Returns: whether it is empty now.
+    func truncateLog() throws -> Bool {
+        try pool.writeWithoutTransaction { db in
+            let row = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+            let isWhole = row.flatMap { Int.fromDatabaseValue($0[0]) } == 0
+            if isWhole { meter.checkpointed(isWhole: true) }
+            return isWhole
+        }
+    }
+
+    /// Gives free pages back to the file system, at most `pages`.
+    func shrink(by pages: Int64) throws {
+        try pool.writeWithoutTransaction { db in
+            // Each step of the statement frees a page.
+            let steps = try Row.fetchCursor(db, sql: "PRAGMA incremental_vacuum(\(pages))")
+            while try steps.next() != nil {}
+        }
+    }
+
+    /// How a reader opens a file: without anything beside it where that cannot be made, because the disk takes nothing. Only
+    /// where the log is empty does the file have everything.
+    static func readablePath(_ path: String) -> String {
+        guard byteCount(path + "-wal") == 0, let probe = try? DatabaseQueue(path: path, configuration: readOnly) else {
+            return path
+        }
+        defer { try? probe.close() }
+        if (try? probe.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }) != nil { return path }
+        return immutablePath(path)
+    }
+
+    static func immutablePath(_ path: String) -> String {
+        "file:\(path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path)?immutable=1"
+    }
+
+    static var readOnly: Configuration {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        return configuration
+    }
+
+    static func byteCountOnDisk(_ path: String) -> Int64 {
+        suffixes.reduce(0) { sum, suffix in sum + byteCount(path + suffix) }
+    }
+
+    static func byteCount(_ path: String) -> Int64 {
+        var attributes = stat()
+        return stat(path, &attributes) == 0 ? Int64(attributes.st_size) : 0
     }
 
     /// Moves everything into the main file and closes it.

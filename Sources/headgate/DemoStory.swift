@@ -8,6 +8,10 @@ import Synchronization
 final class DemoStory: Service {
     /// What a command topic carries, as far as the story follows it.
     private struct Message: Decodable {
+        struct Command: Decodable {
+            var value: JSONValue?
+        }
+
         struct Measure: Decodable {
             var point: String
             var unit: String?
@@ -23,6 +27,8 @@ final class DemoStory: Service {
         var readback: JSONValue?
         var note: String?
         var issuer: String?
+        var digest: String?
+        var command: Command?
         var measures: [Measure]?
     }
 
@@ -91,7 +97,7 @@ final class DemoStory: Service {
     /// - Returns: the next stage; nil while the story waits for something else.
     private func follow(_ message: Message, _ stage: Stage) async -> Stage? {
         // An outcome repeats the state of its command.
-        switch (stage, message.schema == "outcome/1" ? message.schema : message.state) {
+        switch (stage, ["outcome/1", "held/1"].contains(message.schema) ? message.schema : message.state) {
         case (.shadowed, "shadowed"):
             say("it recommends \(text(message.value)): every guard is asked, nothing is written (shadowed)")
             await pause(Self.pause)
@@ -99,13 +105,13 @@ final class DemoStory: Service {
             return order(
                 #"{"order":"lane","issuer":"\#(Demo.optimiser)","point":"chiller1/chw_setpoint","lane":"advise"}"#)
                 ? .held : nil
-        case (.held, "held"):
-            guard let id = message.id else { return nil }
-            say("it recommends \(text(message.value)): held until you decide")
+        case (.held, "held/1"):
+            guard let id = message.id, let digest = message.digest else { return nil }
+            say("it recommends \(text(message.command?.value)): held until you decide")
             await pause(Self.pause)
-            say("you approve")
+            say("you approve what you were shown, \(digest.prefix(15))…")
             approved.withLock { $0 = id }
-            return decide(id) ? .verified : nil
+            return decide(id, digest) ? .verified : nil
         case (.verified, "verified"):
             say("written and read back: the chiller has \(text(message.readback)), leased to the optimiser (verified)")
             return .outcome
@@ -143,8 +149,8 @@ final class DemoStory: Service {
         isDone(demo.ask("order \(Demo.person) \(document)"))
     }
 
-    private func decide(_ id: String) -> Bool {
-        isDone(demo.approve(id))
+    private func decide(_ id: String, _ digest: String) -> Bool {
+        isDone(demo.approve(id, digest: digest))
     }
 
     private func isDone(_ answer: String?) -> Bool {

@@ -46,6 +46,13 @@ enum Console {
         FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 
+    /// Asks at the terminal; only a yes is one.
+    static func isConfirmed(_ question: String) -> Bool {
+        FileHandle.standardError.write(Data(question.utf8))
+        let answer = readLine().map { $0.trimmingCharacters(in: .whitespaces).lowercased() }
+        return answer == "y" || answer == "yes"
+    }
+
     /// Ends the program where the output takes no more: half of an answer must not look like one.
     static func data(_ bytes: [UInt8]) {
         let output = LineOutput()

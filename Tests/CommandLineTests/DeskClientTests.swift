@@ -55,7 +55,8 @@ import Testing
 
     @Test func decisionsAndOrdersAreSentAsTheyAreFixed() async throws {
         let decision = DecisionDocument(
-            id: Self.id, isApproval: false, reason: .productQuality, note: "later", issued: Fixture.now,
+            gateway: "gw-07", id: Self.id, digest: Array(repeating: 0xAB, count: 32), isApproval: false,
+            reason: .productQuality, note: "later", issued: Fixture.now,
             expires: Fixture.now + .seconds(60))
         let (result, requests) = try await ask(#"{"done":true}"#) { client throws(DeskProblem) in
             try client.decide(decision, as: "alice")
@@ -64,7 +65,10 @@ import Testing
             try client.give(.lane(issuer: "opt", point: "a/b", .supervised, reason: "a good month"), as: "alice")
         }
         try result.get()
-        #expect(requests[0].hasPrefix(#"decide alice {"schema":"decision/1","id":"\#(Self.id)","decision":"deny""#))
+        let digest = "sha256:" + String(repeating: "ab", count: 32)
+        let start =
+            #"{"schema":"decision/1","gateway":"gw-07","id":"\#(Self.id)","digest":"\#(digest)","decision":"deny""#
+        #expect(requests[0].hasPrefix("decide alice " + start))
         #expect(
             requests.dropFirst() == [
                 #"order alice {"order":"lockout","scope":"site","on":true,"reason":"smoke"}"#,

@@ -82,8 +82,9 @@ import Testing
             try await handle(
                 .decision(
                     IncomingDecision(
-                        id: id, isApproval: isApproval, reason: isApproval ? nil : .comfort, note: "because",
-                        sender: Sender(name: "alice"))))
+                        id: id, gateway: "gw-07", digest: desk.active.first { $0.id == id }?.digest ?? [],
+                        expires: now.utc + .seconds(60), isApproval: isApproval,
+                        reason: isApproval ? nil : .comfort, note: "because", sender: Sender(name: "alice"))))
         }
     }
 

@@ -117,6 +117,7 @@ import Testing
                 #"""
                 {"commands":[{"id":"1","point":"c/s","state":"held","issuer":"opt","value":7.5}],
                  "held":[{"schema":"held/1","id":"1","issuer":"opt","command":{"target":{"point":"c/s"},"value":7.5,"unit":"Cel"},
+                   "digest":"sha256:9f2c41aa03be77d19f2c41aa03be77d19f2c41aa03be77d19f2c41aa03be77d1",
                    "until":"2026-11-20T23:55:00.000Z","approvers":["alice","bob"],"needed":2,"approvals":["bob"]}],
                  "slots":[{"schema":"slot/1","point":"c/s","slots":[{"slot":"remote_operator","holder":"alice","value":8},
                    {"slot":"ai","holder":"opt","value":7}],"restoring":7,"alarm":true}],
@@ -127,8 +128,8 @@ import Testing
                 COMMAND  POINT  VALUE  STATE  ISSUER  UNTIL
                 1        c/s    7.5    held   opt
 
-                WAITS FOR A PERSON  POINT  VALUE    ISSUER  UNTIL                     APPROVALS  MAY DECIDE
-                1                   c/s    7.5 Cel  opt     2026-11-20T23:55:00.000Z  1 of 2     alice, bob
+                WAITS FOR A PERSON  POINT  VALUE    ISSUER  UNTIL                     APPROVALS  MAY DECIDE  DIGEST
+                1                   c/s    7.5 Cel  opt     2026-11-20T23:55:00.000Z  1 of 2     alice, bob  9f2c41aa03be77d1
 
                 POINT  IN EFFECT  HELD BY                  UNTIL           REMARKS
                 c/s    8          alice (remote_operator)  it is released  ALARM: it could not be taken back; going back to 7; then opt (ai)

@@ -1,9 +1,13 @@
 """Governed commands from the broker to the device and back: the gateway's own program, a private mosquitto, devices that
 clamp, refuse and fall silent. What counts is what the devices' log says, and the audit export. Loopback only."""
 
+import base64
+import hashlib
 import json
+import subprocess
 import time
 import unittest
+import uuid
 
 from judge import ISSUERS, Judged, policy
 from plant import ROOT, Plant, base64url, compact, origin, other_command, set_command, stamp
@@ -355,6 +359,46 @@ class Site(Judged):
         self.assertEqual((event["actor"], event["note"]), ("anna", "maintenance"))
         self.released_from_hold(command)
         self.write_of(self.plant, "d0/sp09", 22, 0)
+
+    def test_an_approval_is_worth_what_was_shown_here_and_now(self):
+        payload = self.plant.issuers.sign(set_command("d0/sp09", 21.5), "adviser")
+        command = json.loads(base64.urlsafe_b64decode(payload.split(b".")[1] + b"=="))["id"]
+        self.plant.publish("d0/sp09", payload)
+        held = self.held(command)
+        self.assertEqual(held["digest"], "sha256:" + hashlib.sha256(payload).hexdigest())
+        self.assertLessEqual(held["until"], held["command"]["expires"])
+        self.assertIn(held["from"], (20, 21, 22))
+        other = "sha256:" + hashlib.sha256(payload + b" ").hexdigest()
+        for wrong, code in [({"gateway": "gw2"}, "unknown_point"), ({"digest": other}, "duplicate_conflict"),
+                            ({"digest": None}, "bad_format"), ({"gateway": None}, "bad_format"),
+                            ({"expires": stamp(400)}, "bad_format"), ({"expires": stamp(-1), "issued": stamp(-9)}, "expired")]:
+            known = len(self.plant.ear.events[command])
+            self.plant.decide(command, "ben", **wrong)
+            event = self.plant.ear.wait(f"refusal of {wrong}", lambda: self.plant.ear.events[command][known:])[0]
+            self.assertEqual((event["state"], event["code"], event["actor"]), ("held", code, "ben"), wrong)
+        state = ["--state", self.plant.state]
+        listed = json.loads(self.plant.run("command", "list", "--json", *state).stdout)
+        row = [row for row in listed["commands"] if row["id"] == command][0]
+        self.assertEqual((row["digest"], row["until"]), (held["digest"], held["until"]))
+        self.assertIn(held["digest"], self.plant.run("command", "show", command, *state).stdout)
+        approve = ["command", "approve", command, "--as", "fritz", *state]
+        for words, status in [([], 64), (["--digest", "12345"], 64), (["--digest", other[:20]], 1)]:
+            done = self.plant.run(*approve, *words, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, status, (words, done.stdout, done.stderr))
+        self.assertEqual(self.plant.states(command)[-1], "held")
+        self.plant.decide(command, "ben")
+        self.expect(command, "verified")
+        self.write_of(self.plant, "d0/sp09", 21.5)
+
+    def test_stops_of_a_machine_leave_a_person_the_last_word(self):
+        point = "d0/sp10"
+        size = len(self.plant.leaves())
+        for _ in range(3000):
+            self.plant.order("adviser", order="lockout", scope=f"point:{point}", on=True, reason=str(uuid.uuid4()))
+        self.plant.ear.wait("lockout", lambda: self.plant.slot(point).get("lockout"))
+        self.plant.order("anna", order="lockout", scope=f"point:{point}", on=False)
+        self.plant.ear.wait("no lockout", lambda: self.plant.slot(point).get("lockout") is None, 30)
+        self.assertLess(len(self.plant.leaves()) - size, 50)
 
     def test_supervised_writes_small_steps_and_holds_large_ones(self):
         self.expect(self.send(set_command("d0/sp10", 21), "careful"), "verified")

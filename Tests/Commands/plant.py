@@ -372,7 +372,10 @@ class Plant:
         (ear or self.ear).publish(f"{ROOT}/c/req/{point}", payload, **options)
 
     def decide(self, command, name, verdict="approve", **members):
-        document = {"schema": "decision/1", "id": command, "decision": verdict, "issued": stamp(), "expires": stamp(30)}
+        """Decides about what `held/1` shows; members come in place of what would be right."""
+        held = json.loads(self.ear.wait("what waits", lambda: self.ear.retained.get(f"c/held/{command}")))
+        document = {"schema": "decision/1", "gateway": "gw", "id": command, "digest": held["digest"],
+                    "decision": verdict, "issued": stamp(), "expires": stamp(30)}
         self.ear.publish(f"{ROOT}/c/decide/{command}", self.issuers.sign(document | members, name))
 
     def order(self, name, **members):

@@ -1,3 +1,4 @@
+import Crypto
 import Engine
 import Foundation
 import GatewayTesting
@@ -25,7 +26,9 @@ import Testing
          "origin":{"category":"operator","actor":"anna"}}
         """#
     static let denial = #"""
-        {"schema":"decision/1","id":"0193a1c4-7d1e-7c3a-9a55-0b5f0f6f2a11","decision":"deny","reason":"comfort","note":"guests \u00fc",
+        {"schema":"decision/1","gateway":"gw-07","id":"0193a1c4-7d1e-7c3a-9a55-0b5f0f6f2a11",
+         "digest":"sha256:9f2c41aa03be77d19f2c41aa03be77d19f2c41aa03be77d19f2c41aa03be77d1",
+         "decision":"deny","reason":"comfort","note":"guests \u00fc",
          "issued":"2026-11-20T23:40:00Z","expires":"2026-11-20T23:42:00Z"}
         """#
     static let nobody = JWSVerifier(keys: [:])
@@ -81,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func theSameWordsOfTheSameSenderHaveTheSameDigest() throws {
+    @Test func theSameBytesHaveTheSameDigestAndOtherBytesAnother() throws {
         let key = try JSONWebKey(hs256: "chw-opt")
         let other = try JSONWebKey(ed25519: "anna")
         let verifier = JWSVerifier(keys: [key.keyID: key.verifying, other.keyID: other.verifying])
@@ -92,6 +95,9 @@ import Testing
         let plain = try SignedDocument(payload, verifier: verifier)
         #expect(signed == again && signed.keyID == "chw-opt" && plain.keyID == nil)
         #expect(Set([signed.digest, foreign.digest, plain.digest]).count == 3)
+        let bytes = try #require(try key.sign(payload))
+        #expect(signed.digest == Array(SHA256.hash(data: bytes)) && plain.digest == Array(SHA256.hash(data: payload)))
+        #expect(DocumentDigest.bytes(DocumentDigest.text(signed.digest)) == signed.digest)
         #expect(try signed.command() == plain.command())
     }
 
@@ -114,7 +120,9 @@ import Testing
         #expect(try DecisionDocument(decision.document) == decision)
         for (part, replacement) in [
             (",\"reason\":\"comfort\"", ""), ("comfort", "mood"), ("\"deny\"", "\"maybe\""), ("\"note\"", "\"notes\""),
-            ("23:42", "23:39"), ("decision/1", "decision/2"), ("0193a1c4", "zz93a1c4"),
+            ("23:42", "23:39"), ("23:42", "23:46"), ("decision/1", "decision/2"), ("0193a1c4", "zz93a1c4"),
+            ("\"gateway\":\"gw-07\",", ""), ("sha256:9f", "sha256:9F"), ("sha256:9f2c", "sha256:9f2"),
+            ("sha256:", "sha512:"), ("\"digest\"", "\"diges\""),
         ] {
             let text = Self.denial.replacingOccurrences(of: part, with: replacement)
             #expect(throws: IntakeProblem.self, "\(replacement)") { try document(text).decision() }

@@ -22,7 +22,7 @@ import Testing
         ),
         (
             "held-1",
-            #"{"schema":"held/1","id":"\#(id)","issuer":"chw-opt","command":\#(command),"until":"\#(time)","approvers":["anna"],"needed":1,"approvals":[],"escalated":false,"guards":[{"guard":"approval","verdict":"hold"}]}"#
+            #"{"schema":"held/1","id":"\#(id)","issuer":"chw-opt","command":\#(command),"digest":"sha256:\#(String(repeating: "0a", count: 32))","from":7.0,"until":"\#(time)","approvers":["anna"],"needed":1,"approvals":[],"escalated":false,"guards":[{"guard":"approval","verdict":"hold"}]}"#
         ),
         (
             "slot-1",

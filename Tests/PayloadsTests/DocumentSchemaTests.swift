@@ -35,8 +35,9 @@ import Testing
             (
                 "held-1",
                 HeldCommand(
-                    command: command, issuer: "x", until: time, approvers: ["a"], needed: 1, approvals: [],
-                    isEscalated: false, guards: guards
+                    command: command, issuer: "x", digest: Array(repeating: 9, count: 32), from: .double(7),
+                    until: time,
+                    isSilent: true, approvers: ["a"], needed: 1, approvals: [], isEscalated: false, guards: guards
                 ).document
             ))
         docs.append(

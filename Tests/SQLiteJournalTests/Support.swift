@@ -21,6 +21,18 @@ final class StateFolder: Sendable {
         for name in names where name.hasSuffix("-shm") {
             try? FileManager.default.removeItem(atPath: path + "/" + name)
         }
+        try stampLocks()
+    }
+
+    /// A copy passes for what it is a copy of: so a kill can be played without one.
+    private func stampLocks() throws {
+        let journal = try StateLock(folder: path)
+        if let mark = journal.mark { try journal.write(mark) }
+        let ledger = path + "/" + LedgerOpening.lockName
+        guard let mark = LedgerMark(line: Array((try? Data(contentsOf: URL(fileURLWithPath: ledger))) ?? Data())) else {
+            return
+        }
+        try StateLock(folder: path, name: LedgerOpening.lockName).write(mark)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }

@@ -13,6 +13,10 @@ package struct ActiveCommand: Hashable, Sendable {
         package var approvals: [String] = []
         /// Accounts at the local socket that approved: whoever has one may claim several names.
         package var accounts: [UInt32] = []
+        /// What the point was when it was asked for.
+        package var from: PointValue?
+        /// Whether the last message about it says that its issuer is silent. Not recorded.
+        package var isSilent = false
     }
 
     package var command: Command
@@ -55,6 +59,15 @@ package struct ActiveCommand: Hashable, Sendable {
     package var id: CommandID { command.id }
     package var point: String { command.point }
 
+    /// When it ends as it stands: by itself while it waits, with its lease once it is in effect.
+    package var end: UnixTime? {
+        switch state {
+        case .received, .approved: command.expires
+        case .held: hold.map { min($0.deadline.utc, command.expires) } ?? command.expires
+        default: until?.utc
+        }
+    }
+
     /// Whether a `renew` or `cancel` means the command with this id.
     func isAbout(_ id: CommandID) -> Bool { command.subject.map { $0 == id } ?? true }
 }
@@ -72,6 +85,7 @@ extension ActiveCommand {
                 ("escalated", .bool(hold.isEscalated)), ("approvers", .texts(hold.approvers)),
                 ("needed", .integer(hold.needed)), ("approvals", .texts(hold.approvals)),
                 ("accounts", hold.accounts.isEmpty ? .null : .array(hold.accounts.map { .integer($0) })),
+                ("from", .stored(hold.from)),
             ])
         }
         let document = JSONValue.compact([
@@ -134,6 +148,7 @@ extension ActiveCommand.Hold {
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
             needed: Int(try record.requiredCount("needed")),
             approvals: record["approvals"]?.elements.compactMap(\.text) ?? [],
-            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [])
+            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [],
+            from: record.storedValue("from"))
     }
 }

@@ -5,7 +5,7 @@ package import Model
 package struct Backlog: Sendable {
     /// Entries that are kept. Beyond, nothing more is done without a ledger.
     package static let leafLimit = 10_000
-    /// Lockouts that are followed. Beyond, they are refused.
+    /// Lockouts of one issuer that are followed. Beyond, they are refused.
     static let orderLimit = 100
 
     /// Since when.
@@ -13,8 +13,8 @@ package struct Backlog: Sendable {
     private var output = DeskOutput()
     /// Writes of fallbacks that no entry announced.
     private var writeCount = 0
-    /// Lockouts that were followed.
-    private(set) var orders = 0
+    /// Lockouts that were followed, by issuer.
+    private(set) var orders: [String: Int] = [:]
 
     package init(since: UnixTime) {
         self.since = since
@@ -23,12 +23,12 @@ package struct Backlog: Sendable {
     package var leafCount: Int { output.leaves.count }
     package var isFull: Bool { output.leaves.count >= Self.leafLimit }
 
-    /// Whether an event may happen now; of those that somebody else sends only so many.
+    /// Whether an event may happen now; of those that an issuer sends only so many.
     mutating func admits(_ event: DeskEvent) -> Bool {
         guard event.mayBeUnrecorded else { return false }
-        guard case .order = event else { return true }
-        orders += 1
-        return orders <= Self.orderLimit
+        guard case .order(let order) = event else { return true }
+        orders[order.sender.name, default: 0] += 1
+        return orders[order.sender.name, default: 0] <= Self.orderLimit
     }
 
     /// Keeps what must wait for the ledger; what is left may be done now.
@@ -77,7 +77,6 @@ extension CommandDesk {
     package var keepsake: CommandDesk {
         var desk = self
         desk.finished = FinishedBook()
-        desk.followed = [:]
         desk.buckets = [:]
         desk.readings = readings.only([])
         return desk

@@ -15,7 +15,10 @@ extension CommandDesk {
 
     mutating func addOutcome(_ command: ActiveCommand, anchor: UnixTime) {
         guard let longest = command.command.rationale?.expected.map(\.within).max() else { return }
-        guard outcomes.count < site.limits.outcomes else {
+        var counts: [String: Int] = [:]
+        for plan in outcomes.values { counts[plan.issuer, default: 0] += 1 }
+        let limits = site.limits
+        guard hasRoom(for: command.issuer, counts, limits.outcomes, most: limits.outcomesPerIssuer) else {
             figures.outcomesDropped += 1
             return
         }

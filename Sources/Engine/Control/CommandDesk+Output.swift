@@ -70,7 +70,7 @@ extension CommandDesk {
         ]
         if from == nil {
             members.append(("request", command.command.document))
-            members.append(("digest", .hex(command.digest)))
+            members.append(("digest", .string(DocumentDigest.text(command.digest))))
             members.append(("account", command.account?.document ?? .null))
             members.append(("signed", .bool(command.isSigned && command.account == nil)))
         }
@@ -104,7 +104,8 @@ extension CommandDesk {
         let left = max(.zero, command.command.expires - now.utc) + site.settings.longestExpiry
         let done = FinishedCommand(
             id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
-            code: code, readback: command.readback, forget: Deadline(left, after: now))
+            code: code, readback: command.readback, expires: command.command.expires,
+            forget: Deadline(left, after: now))
         finished.insert(done)
         doubts[id] = nil
         points[command.point]?.waiting.removeAll { $0 == id }

@@ -19,6 +19,7 @@ extension CommandDesk {
                 ("id", .string(decision.id.description)), ("by", .string(decision.sender.name)),
                 decision.sender.accountMember,
                 ("verdict", .string(decision.isApproval ? "approve" : "deny")),
+                ("digest", .string(DocumentDigest.text(decision.digest))),
                 ("reason", .optional(decision.reason?.rawValue)), ("note", .optional(decision.note)),
             ])
         commands[decision.id]?.deciders.append(decision.sender.name)
@@ -45,28 +46,50 @@ extension CommandDesk {
     /// Who decides over a broker hears of a refusal where everything about the command is told; at the local socket it is the
     /// answer. Says the state that the command has.
     private mutating func tell(_ decision: IncomingDecision, _ refusal: DeskRefusal) {
-        guard let event = event(refusing: decision, refusal, at: now.utc), junkBucket.take(at: now.uptime) else {
+        guard let event = event(refusing: decision, refusal, at: now.utc), isAnswerDue(to: decision.sender) else {
             return
         }
         output.messages.append(.event(event))
     }
 
     func event(refusing decision: IncomingDecision, _ refusal: DeskRefusal, at time: UnixTime) -> CommandEvent? {
-        let known =
-            commands[decision.id].map { ($0.point, $0.state) } ?? finished[decision.id].map { ($0.point, $0.state) }
-        guard let (point, state) = known, decision.sender.isProven, decision.sender.account == nil else { return nil }
+        guard decision.sender.isProven, decision.sender.account == nil else { return nil }
+        return event(refusing: decision.id, by: decision.sender.name, refusal, at: time)
+    }
+
+    /// Nil where the command is not known.
+    func event(
+        refusing id: CommandID, by name: String, _ refusal: DeskRefusal, at time: UnixTime
+    ) -> CommandEvent? {
+        let known = commands[id].map { ($0.point, $0.state) } ?? finished[id].map { ($0.point, $0.state) }
+        guard let (point, state) = known else { return nil }
         return CommandEvent(
-            id: decision.id, point: point, state: state, code: refusal.code, time: time, actor: decision.sender.name,
+            id: id, point: point, state: state, code: refusal.code, time: time, actor: name,
             note: "decision not taken: \(refusal.message)")
     }
 
     private func objection(to decision: IncomingDecision) -> DeskRefusal? {
+        guard decision.gateway == site.gateway else {
+            return DeskRefusal(
+                code: .unknownPoint, message: "the decision is for \(decision.gateway), this is \(site.gateway)")
+        }
         guard let command = commands[decision.id], command.state == .held, let hold = command.hold else {
             return DeskRefusal(code: .expired, message: "no command \(decision.id) waits for a decision")
         }
         let name = decision.sender.name
         guard decision.sender.isProven else {
             return DeskRefusal(code: .badSignature, message: "a decision must be signed")
+        }
+        guard decision.expires > now.utc else {
+            return DeskRefusal(code: .expired, message: "the decision has expired")
+        }
+        guard decision.digest == command.digest else {
+            return DeskRefusal(
+                code: .duplicateConflict,
+                message: """
+                    the decision is about a request with the digest \(DocumentDigest.text(decision.digest)); the one that \
+                    waits has \(DocumentDigest.text(command.digest))
+                    """)
         }
         guard site.issuers[name]?.category.isPerson == true, hold.approvers.contains(name) else {
             return DeskRefusal(
@@ -79,7 +102,24 @@ extension CommandDesk {
         guard !decision.isApproval || !hold.approvals.contains(name) else {
             return DeskRefusal(code: .notAuthorised, message: "\(name) has approved already; another person is needed")
         }
+        if decision.isApproval, let silence = silence(of: command) { return silence }
         return objection(to: decision, account: command, hold)
+    }
+
+    /// Why a command cannot be approved now: its issuer has been silent for longer than its heartbeat, so that the gateway
+    /// would revert the value at once. Nil while the issuer is alive.
+    func silence(of command: ActiveCommand) -> DeskRefusal? {
+        guard let issuer = site.issuers[command.issuer], !issuer.category.isPerson, let limit = issuer.heartbeat else {
+            return nil
+        }
+        let silent = now.uptime - (heard[issuer.name] ?? .zero)
+        guard silent >= limit else { return nil }
+        return DeskRefusal(
+            code: .notReady,
+            message: """
+                \(issuer.name) has been silent for \(silent.components.seconds) s, longer than its heartbeat of \
+                \(limit.components.seconds) s; its commands can be approved once it is heard again
+                """)
     }
 
     /// A name at the local socket is a claim, the account is not: one account is one person, whatever it calls itself. But
@@ -98,7 +138,7 @@ extension CommandDesk {
     }
 
     private mutating func recordRefused(_ what: String, _ sender: Sender, _ refusal: DeskRefusal) {
-        guard junkBucket.take(at: now.uptime) else { return }
+        guard isAnswerDue(to: sender) else { return }
         leaf(
             "refused",
             [
@@ -112,14 +152,16 @@ extension CommandDesk {
 
     mutating func take(_ order: IncomingOrder) {
         output.replies.append(.acknowledge(order.token))
-        // Delivered again, or copied by somebody: it has been followed, and what came after it counts.
-        if let copy = order.copy, followed[copy.digest] != nil { return }
-        let refusal = objection(to: order) ?? remember(order)
+        // Delivered again, or copied: it has been followed, and what came after it counts.
+        if let copy = order.copy, orders.contains(copy.digest) { return }
+        let isNews = changesSomething(order)
+        let refusal = objection(to: order) ?? remember(order, isNews: isNews)
         output.replies.append(.answer(order.token, refusal: refusal))
         if let refusal {
             recordRefused("order", order.sender, refusal)
             return tell(order, refusal)
         }
+        guard isNews else { return }
         switch order.order {
         case .lockout(let scope, let isOn): setLockout(scope, isOn: isOn, order)
         case .lane(let issuer, let point, let lane):
@@ -132,7 +174,7 @@ extension CommandDesk {
     /// Who orders over a broker hears of a refusal where the point's events are told, if the order is about a point that is
     /// here, and on the response topic.
     private mutating func tell(_ order: IncomingOrder, _ refusal: DeskRefusal) {
-        guard let event = event(refusing: order, refusal, at: now.utc), junkBucket.take(at: now.uptime) else { return }
+        guard let event = event(refusing: order, refusal, at: now.utc), isAnswerDue(to: order.sender) else { return }
         output.messages.append(.event(event))
     }
 
@@ -143,24 +185,6 @@ extension CommandDesk {
             time: time, actor: order.sender.name, note: "order not followed: \(refusal.message)", reply: order.reply)
     }
 
-    /// Follows a signed order once. To stop something is never refused for lack of room.
-    private mutating func remember(_ order: IncomingOrder) -> DeskRefusal? {
-        guard let copy = order.copy else { return nil }
-        guard followed.count < site.limits.orders else {
-            if order.order.isStop { return nil }
-            return DeskRefusal(code: .rateLimit, message: "more orders than can be remembered; later again")
-        }
-        let left = max(.zero, copy.expires - now.utc) + site.settings.longestExpiry
-        followed[copy.digest] = Deadline(left, after: now)
-        let body = JSONValue.compact([("expires", .stored(copy.expires))])
-        output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: copy.digest), body: body.bytes))
-        return nil
-    }
-
-    static var orderKind: String { "order" }
-
-    static func key(of digest: [UInt8]) -> String { JSONValue.hex(digest).text ?? "" }
-
     private func objection(to order: IncomingOrder) -> DeskRefusal? {
         let name = order.sender.name
         guard order.sender.isProven else { return DeskRefusal(code: .badSignature, message: "an order must be signed") }
@@ -170,13 +194,14 @@ extension CommandDesk {
         guard order.gateway != nil || order.copy == nil || order.order.isStop else {
             return DeskRefusal(code: .badFormat, message: "an order that can be copied must name its gateway")
         }
+        if let refusal = objectionToCopy(order) { return refusal }
         if case .lockout(let scope, _) = order.order, !isKnown(scope) {
             return DeskRefusal(code: .unknownPoint, message: "there is nothing here that \(scope.name) names")
         }
         if order.sender == .lockoutFile { return objectionToLockoutFile(order.order) }
         guard let by = site.issuers[name], by.category.isPerson else {
-            // Anybody who can prove a name may stop, nobody but a person may let go.
-            if order.order.isStop, site.issuers[name] != nil { return nil }
+            // Whoever commands may stop, nobody but a person may let go.
+            if order.order.isStop, site.issuers[name]?.category.mayCommand ?? false { return nil }
             return DeskRefusal(code: .notAuthorised, message: "\(name) is not a person that the site file names")
         }
         switch order.order {
@@ -193,6 +218,10 @@ extension CommandDesk {
         }
         guard let policy = site.points[point]?.policy, policy.permissions.contains(where: { $0.issuer == issuer.name })
         else { return DeskRefusal(code: .notWritable, message: "no policy lets \(issuer.name) command \(point)") }
+        guard lane.ceiling <= issuer.category.ceiling else {
+            return DeskRefusal(
+                code: .notAuthorised, message: "an issuer of category \(issuer.category.rawValue) never gets that far")
+        }
         let objection = LaneBook.objection(
             from: lanes.lane(of: issuer, at: point), to: lane, isReady: isReady || !policy.needsReadiness)
         return objection.map { DeskRefusal(code: .notReady, message: $0) }

@@ -5,7 +5,8 @@ extension CommandDesk {
     /// Kinds of the records that a desk is made of.
     package static let recordKinds = [
         ActiveCommand.recordKind, FinishedCommand.recordKind, Restoration.recordKind, OutcomePlan.recordKind,
-        budgetKind, laneKind, lockoutKind, overrideKind, counterKind, orderKind, shownKind, decidedKind,
+        budgetKind, laneKind, lockoutKind, overrideKind, counterKind, OrderBook.recordKind, Bounds.recordKind,
+        shownKind, decidedKind,
     ]
 
     /// A desk as the ledger last saw it. ``start(at:)`` comes next, before any event.
@@ -21,6 +22,14 @@ extension CommandDesk {
         for issuer in site.settings.issuers { heard[issuer.name] = now.uptime }
         occupySlots()
         decided = Self.decidedIDs(records)
+    }
+
+    /// Ends what was not begun with and may have been executed by a run that the records do not know of.
+    mutating func expire(issuedBefore time: UnixTime) {
+        for (id, command) in commands where command.state == .held || command.state == .approved {
+            guard command.command.issued < time else { continue }
+            commands[id]?.command.expires = min(command.command.expires, time)
+        }
     }
 
     private static func decidedIDs(_ records: [LedgerRecord]) -> [CommandID] {
@@ -66,11 +75,12 @@ extension CommandDesk {
             points[key, default: PointControl()].slots.take(
                 .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: value))
             points[key]?.overridden = body["id"]?.text.flatMap(CommandID.init)
-        case Self.orderKind:
-            let longest = site.settings.longestExpiry
-            var forget = Deadline(stored: try body.requiredTime("expires") + longest, at: now)
-            forget.uptime = max(forget.uptime, now.uptime + longest)
-            followed[try JSONValue.string(key).hexBytes("key")] = forget
+        case OrderBook.recordKind:
+            orders.insert(
+                try JSONValue.string(key).hexBytes("key"),
+                try OrderBook.Entry(record: body, at: now, remember: site.settings.longestExpiry))
+        case Bounds.recordKind where key == Bounds.orders: orders.restoreBounds(body)
+        case Bounds.recordKind: finished.restoreBounds(body)
         case Self.shownKind: points[key, default: PointControl()].isShown = true
         case Self.decidedKind: break
         case Self.counterKind: seq = try body.requiredCount("seq")

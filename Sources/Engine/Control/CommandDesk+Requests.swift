@@ -16,6 +16,10 @@ extension CommandDesk {
         let verdicts = Guards.verdicts(context(request))
         receive(request)
         let id = request.command.id
+        // Of an issuer without a key nothing better is to be had.
+        if verdicts.worst <= .hold, site.issuers[request.sender.name]?.key == Issuer.Key.none {
+            heard[request.sender.name] = now.uptime
+        }
         switch verdicts.worst {
         case .refuse(let code): move(id, .reject, code: code, guards: verdicts)
         case .hold: hold(id, verdicts)
@@ -44,6 +48,9 @@ extension CommandDesk {
         }
         let isKnown = commands[command.id] != nil || finished[command.id] != nil
         if command.expires <= now.utc, !isKnown { return (.expired, "its time is over") }
+        if let forgotten = finished.forgotten, command.expires <= forgotten, !isKnown {
+            return (.expired, "it ends before others that are forgotten already; is a clock wrong?")
+        }
         if command.issued - now.utc > site.settings.skew { return (.timeSkew, "it is issued in the future") }
         return nil
     }
@@ -53,7 +60,7 @@ extension CommandDesk {
     private mutating func refuse(_ request: IncomingRequest, _ code: RefusalCode, _ note: String) {
         figures.refusals[code, default: 0] += 1
         output.replies.append(.answer(request.token, refusal: DeskRefusal(code: code, message: note)))
-        guard junkBucket.take(at: now.uptime) else { return }
+        guard isAnswerDue(to: request.sender) else { return }
         leaf(
             "refused",
             [
@@ -82,13 +89,20 @@ extension CommandDesk {
         figures.junk += 1
         figures.refusals[junk.code, default: 0] += 1
         output.replies.append(.acknowledge(junk.token))
-        guard junkBucket.take(at: now.uptime) else { return }
+        guard isAnswerDue(to: junk.signer.map { Sender(name: $0) }) else { return }
         leaf(
             "refused",
             [
                 ("what", .string("junk")), ("id", .optional(junk.id?.description)), ("point", .optional(junk.point)),
                 ("code", .string(junk.code.rawValue)), ("note", .optional(junk.note)),
             ])
+        if let id = junk.decision {
+            let refusal = DeskRefusal(code: junk.code, message: junk.note ?? "it cannot be read")
+            guard let signer = junk.signer, let event = event(refusing: id, by: signer, refusal, at: now.utc) else {
+                return
+            }
+            return output.messages.append(.event(event))
+        }
         let isKnown = junk.id.map { commands[$0] != nil || finished[$0] != nil } ?? false
         output.messages.append(
             .event(
@@ -104,7 +118,8 @@ extension CommandDesk {
         if let command = commands[id] {
             return FinishedCommand(
                 id: id, issuer: command.issuer, digest: command.digest, point: command.point, state: command.state,
-                code: nil, readback: command.readback, forget: Deadline(.zero, after: now))
+                code: nil, readback: command.readback, expires: command.command.expires,
+                forget: Deadline(.zero, after: now))
         }
         return finished[id]
     }
@@ -115,7 +130,7 @@ extension CommandDesk {
         guard known.digest == request.digest, known.issuer == request.sender.name else {
             return refuse(request, .duplicateConflict, "the id is taken by a request with other bytes")
         }
-        guard junkBucket.take(at: now.uptime) else {
+        guard isAnswerDue(to: request.sender) else {
             let refusal = DeskRefusal(code: .rateLimit, message: "asked for more often than is told; later again")
             return output.replies.append(.answer(request.token, refusal: refusal))
         }
@@ -135,14 +150,21 @@ extension CommandDesk {
         let hasToken = bucket.take(at: now.uptime)
         buckets[key] = bucket
         guard hasToken else { return false }
-        let issuers = site.issuers.count
         var working: [String: Int] = [:]
         for command in commands.values { working[command.issuer, default: 0] += 1 }
+        return hasRoom(for: name, working, limits.inWork, most: limits.inWorkPerIssuer)
+            && hasRoom(for: name, finished.counts, limits.remembered, most: limits.rememberedPerIssuer)
+    }
+
+    /// Whether `issuer` has room for one more of what `counts` counts. Persons and machines each have a room that the others
+    /// cannot use.
+    func hasRoom(for issuer: String, _ counts: [String: Int], _ limit: DeskLimits.Room, most: Int) -> Bool {
+        func isPerson(_ name: String) -> Bool { site.issuers[name]?.category.isPerson ?? false }
+        let own = isPerson(issuer)
         return FairShare.hasRoom(
-            for: name, counts: working, limit: limits.inWork, most: limits.inWorkPerIssuer, issuers: issuers)
-            && FairShare.hasRoom(
-                for: name, counts: finished.counts, limit: limits.remembered, most: limits.rememberedPerIssuer,
-                issuers: issuers)
+            for: issuer, counts: counts.filter { isPerson($0.key) == own },
+            limit: own ? limit.persons : limit.machines, most: most,
+            issuers: site.issuers.values.count { $0.category.isPerson == own })
     }
 
     // MARK: - Judging
@@ -183,9 +205,12 @@ extension CommandDesk {
     ) -> GuardContext {
         let issuer = site.issuers[sender.name]
         let control = control(command.point)
+        let names = Set(command.evidence.map(\.point) + (command.rationale?.expected ?? []).map(\.point))
+        let named = names.compactMap { name in site.points[name].map { (name, $0.point) } }
         return GuardContext(
             stage: stage, command: command, issuer: issuer, isSigned: sender.isProven, isLocal: sender.account != nil,
             gateway: site.gateway, settings: site.settings, point: site.points[command.point],
+            named: Dictionary(uniqueKeysWithValues: named),
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
             isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
@@ -211,7 +236,7 @@ extension CommandDesk {
         let held = ActiveCommand.Hold(
             deadline: Deadline(rule.within, after: now),
             escalation: rule.escalateAfter.map { Deadline($0, after: now) },
-            approvers: rule.approvers, needed: rule.count)
+            approvers: rule.approvers, needed: rule.count, from: context(command, stage: .request).trustedValue)
         commands[id]?.hold = held
         move(id, .hold, guards: verdicts)
         announceHold(id, verdicts)
@@ -222,7 +247,8 @@ extension CommandDesk {
         output.messages.append(
             .held(
                 HeldCommand(
-                    command: command.command, issuer: command.issuer, until: hold.deadline.utc,
+                    command: command.command, issuer: command.issuer, digest: command.digest, from: hold.from,
+                    until: command.end ?? hold.deadline.utc, isSilent: hold.isSilent,
                     approvers: hold.approvers, needed: hold.needed, approvals: hold.approvals,
                     isEscalated: hold.isEscalated, guards: verdicts)))
     }
@@ -230,10 +256,6 @@ extension CommandDesk {
     mutating func approve(_ id: CommandID, actor: String? = nil, guards: [GuardVerdict] = []) {
         guard let command = commands[id] else { return }
         if command.state == .received { replaceEarlier(than: command) }
-        // Who has a key and did not use it has not shown to be alive: anybody can write that name.
-        if command.isSigned || site.issuers[command.issuer]?.key == Issuer.Key.none {
-            heard[command.issuer] = now.uptime
-        }
         if command.hold != nil { noteDecided(id) }
         move(id, .approve, actor: actor, guards: guards)
         switch command.command.action {

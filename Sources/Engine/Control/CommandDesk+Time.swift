@@ -8,7 +8,7 @@ extension CommandDesk {
         for command in commands.values {
             let waits = [command.hold?.deadline, command.hold?.escalation].compactMap { $0?.uptime }
             switch command.state {
-            case .held: deadlines += waits + [expiry(command)]
+            case .held: deadlines += waits + [expiry(command), silence(command)].compactMap { $0 }
             case .approved: deadlines.append(expiry(command))
             case .verified: deadlines += [command.until?.uptime, supervision(command)].compactMap { $0 }
             case .preempted: deadlines += [command.until?.uptime].compactMap { $0 }
@@ -28,6 +28,12 @@ extension CommandDesk {
 
     private func expiry(_ command: ActiveCommand) -> Duration {
         now.uptime + max(.zero, command.command.expires - now.utc)
+    }
+
+    /// When the issuer of a command that waits will have been silent for too long.
+    private func silence(_ command: ActiveCommand) -> Duration? {
+        guard command.hold?.isSilent == false, let limit = site.issuers[command.issuer]?.heartbeat else { return nil }
+        return lastSign(of: command) + limit
     }
 
     /// Staleness comes without an event: what is guarded is looked at each second.
@@ -57,6 +63,7 @@ extension CommandDesk {
 
     private mutating func wait(_ command: ActiveCommand) {
         guard let hold = command.hold else { return }
+        let isSilent = silence(of: command) != nil
         if command.command.expires <= now.utc {
             move(command.id, .expire, code: .expired)
         } else if hold.deadline.isDue(at: now) {
@@ -68,6 +75,9 @@ extension CommandDesk {
             commands[command.id]?.hold?.approvers += others.filter { !hold.approvers.contains($0) }
             output.changed.insert(command.id)
             leaf("escalated", [("id", .string(command.id.description)), ("to", .texts(others))])
+            announceHold(command.id)
+        } else if isSilent != hold.isSilent {
+            commands[command.id]?.hold?.isSilent = isSilent
             announceHold(command.id)
         }
     }
@@ -167,13 +177,17 @@ extension CommandDesk {
     private mutating func forget() {
         guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
         lastPrune = now.uptime
-        for id in finished.forget(at: now) {
+        let ids = finished.forget(at: now)
+        for id in ids {
             output.record(LedgerRecord(kind: FinishedCommand.recordKind, key: id.description, body: nil))
         }
-        for (digest, forget) in followed where forget.isOver(at: now) {
-            followed[digest] = nil
-            output.record(LedgerRecord(kind: Self.orderKind, key: Self.key(of: digest), body: nil))
+        if !ids.isEmpty { output.record(finished.bounds) }
+        let digests = orders.forget(at: now)
+        for digest in digests {
+            output.record(
+                LedgerRecord(kind: OrderBook.recordKind, key: JSONValue.hex(digest).text ?? "", body: nil))
         }
+        if !digests.isEmpty { output.record(orders.bounds) }
     }
 
     // MARK: - Readings

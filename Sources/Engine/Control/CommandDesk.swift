@@ -32,8 +32,10 @@ package struct CommandDesk: Sendable {
     var finished = FinishedBook()
     var lanes = LaneBook()
     var lockouts = Lockouts()
-    /// Orders that were followed, by digest, until nobody can send them again. By both clocks, see ``FinishedCommand/forget``.
-    var followed: [[UInt8]: Deadline] = [:]
+    /// Orders that were followed.
+    var orders = OrderBook()
+    /// Uptime at which this desk was made: what it keeps in memory alone is no older.
+    let made: Duration
     package internal(set) var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
     /// Uptime of the last sign of life of each issuer.
@@ -44,6 +46,8 @@ package struct CommandDesk: Sendable {
     var doubts: [CommandID: Duration] = [:]
     var buckets: [String: TokenBucket] = [:]
     var junkBucket: TokenBucket
+    /// Answers to each issuer.
+    var answerBuckets: [String: TokenBucket] = [:]
     var lastPrune: Duration
     /// Number of the last event.
     var seq: UInt64 = 0
@@ -65,6 +69,7 @@ package struct CommandDesk: Sendable {
     package init(site: ControlSite, at now: Moment) {
         self.site = site
         self.now = now
+        made = now.uptime
         readings = ReadingTable(site)
         junkBucket = TokenBucket(rate: site.limits.junkRate, burst: site.limits.junkBurst, at: now.uptime)
         lastPrune = now.uptime

@@ -11,7 +11,7 @@ package actor ControlRoom {
     static let readingLimit = 10_000
     /// Events of one commit.
     static let batchLimit = 64
-    /// Lockouts that are kept for a ledger that is away.
+    /// Lockouts of one issuer that are kept for a ledger that is away, and events of the gateway itself.
     static let carriedLimit = 100
     /// Longest time without a look at the deadlines.
     static let longestSleep: Duration = .milliseconds(250)
@@ -39,6 +39,8 @@ package actor ControlRoom {
     private var carried: [DeskEvent] = []
     private var lastReadings: ReadingTable?
     private var lastAttempt: Duration?
+    /// Requests that were issued before are refused.
+    private var requestsSince: UnixTime?
     private var isResting = false
     private let bell: AsyncStream<Void>
     private let ring: AsyncStream<Void>.Continuation
@@ -177,11 +179,24 @@ package actor ControlRoom {
         if desk == nil { await open(&group) }
         guard desk != nil else { return await refuse(batch) }
         guard backlog == nil else { return await processUnrecorded(batch, &group) }
+        let forgotten = batch.filter(mayBeForgotten)
+        if !forgotten.isEmpty { await refuse(forgotten, Self.forgotten) }
+        let batch = forgotten.isEmpty ? batch : batch.filter { !mayBeForgotten($0) }
         var effects: [DeskEffect] = []
         let now = moment
         for event in batch { effects += desk?.handle(event, at: now) ?? [] }
         await run(effects, batch, &group)
     }
+
+    /// Whether an event asks for what the ledger may have forgotten that it was done.
+    private func mayBeForgotten(_ event: DeskEvent) -> Bool {
+        guard let requestsSince, let desk, case .request(let request) = event else { return false }
+        let command = request.command
+        return command.issued < requestsSince && desk.commands[command.id] == nil && desk.finished[command.id] == nil
+    }
+
+    private static let forgotten = DeskRefusal(
+        code: .expired, message: "issued before the ledger began anew or was put back from a copy; issue it again")
 
     /// Makes the desk from what the ledger holds.
     private func open(_ group: inout DiscardingTaskGroup) async {
@@ -191,6 +206,8 @@ package actor ControlRoom {
             var records: [LedgerRecord] = []
             for kind in CommandDesk.recordKinds { records += try await ledger.records(kind) }
             var made = try CommandDesk(site: site, records: records, at: moment)
+            requestsSince = await ledger.requestsSince
+            if let requestsSince { made.expire(issuedBefore: requestsSince) }
             made.adopt(lastReadings)
             made.isResting = isResting
             let recorded = made.keepsake
@@ -330,9 +347,12 @@ package actor ControlRoom {
     }
 
     /// Everything is refused, and nothing is forgotten that stops something.
-    private func refuse(_ batch: [DeskEvent]) async {
-        let refusal = DeskRefusal(
-            code: .auditUnavailable, message: "the ledger cannot be written; nothing is commanded")
+    private func refuse(_ batch: [DeskEvent], _ given: DeskRefusal? = nil) async {
+        let why = fault.map { ": \($0)" } ?? ""
+        let refusal =
+            given
+            ?? DeskRefusal(
+                code: .auditUnavailable, message: "the ledger cannot be written; nothing is commanded\(why)")
         for event in batch {
             switch event {
             case .request(let request):
@@ -342,7 +362,7 @@ package actor ControlRoom {
                     .event(
                         CommandEvent(
                             id: isKnown ? nil : request.command.id, point: request.command.point, state: .rejected,
-                            code: .auditUnavailable, time: clock.utc, reply: request.reply)))
+                            code: refusal.code, time: clock.utc, note: refusal.message, reply: request.reply)))
                 await uplink.answer(request.token, refusal: refusal)
                 await uplink.acknowledge(request.token)
             case .junk(let junk): await uplink.acknowledge(junk.token)
@@ -353,7 +373,7 @@ package actor ControlRoom {
                 await uplink.answer(decision.token, refusal: refusal)
                 await uplink.acknowledge(decision.token)
             case .order(let order):
-                if order.order.isStop, desk == nil, carried.count < Self.carriedLimit {
+                if order.order.isStop, desk == nil, carried.count(where: order.isOfSameIssuer) < Self.carriedLimit {
                     carried.append(event)
                 } else {
                     if let event = desk?.event(refusing: order, refusal, at: clock.utc) {
@@ -362,7 +382,8 @@ package actor ControlRoom {
                     await uplink.answer(order.token, refusal: refusal)
                     await uplink.acknowledge(order.token)
                 }
-            case .stop, .withdraw, .broker, .readiness: if carried.count < Self.carriedLimit { carried.append(event) }
+            case .stop, .withdraw, .broker, .readiness:
+                if carried.count(where: \.isOfGateway) < Self.carriedLimit { carried.append(event) }
             case .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
             }
         }
@@ -370,11 +391,25 @@ package actor ControlRoom {
 }
 
 extension DeskEvent {
-    /// Whether it must be taken even when the inbox is full: there is a bounded number of these.
+    /// Whether it must be taken even when the inbox is full: there is a bounded number of these. Of decisions and orders
+    /// brokers deliver no more than their windows hold before the first ones are acknowledged.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
-        case .request, .junk, .decision, .readings: false
+        case .wrote, .readBack, .decision, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
+        case .request, .junk, .readings: false
         }
+    }
+
+    fileprivate var isOfGateway: Bool {
+        switch self {
+        case .stop, .withdraw, .broker, .readiness: true
+        case .request, .junk, .decision, .order, .readings, .wrote, .readBack, .outcome, .beaten, .tick: false
+        }
+    }
+}
+
+extension IncomingOrder {
+    fileprivate func isOfSameIssuer(_ event: DeskEvent) -> Bool {
+        if case .order(let other) = event { other.sender.name == sender.name } else { false }
     }
 }

@@ -33,23 +33,37 @@ package struct ControlledPoint: Hashable, Sendable {
 
 /// Names of bounds that keep the memory of the desk bounded.
 package struct DeskLimits: Hashable, Sendable {
-    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`. Half of the whole is kept
-    /// for all issuers in equal parts, see ``FairShare``.
-    package var inWork = 256
+    /// How many of something all machines may have together, and all persons: neither can use the room of the others. Half of
+    /// each is kept for its issuers in equal parts, see ``FairShare``.
+    package struct Room: Hashable, Sendable {
+        package var machines: Int
+        package var persons: Int
+
+        package init(machines: Int, persons: Int) {
+            self.machines = machines
+            self.persons = persons
+        }
+
+        package var all: Int { machines + persons }
+    }
+
+    /// Commands that are not finished, in all and of one issuer. Beyond: refused with `rate_limit`.
+    package var inWork = Room(machines: 256, persons: 128)
     package var inWorkPerIssuer = 64
-    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`. Half of
-    /// the whole is kept for all issuers in equal parts.
-    package var remembered = 20_000
+    /// Finished commands whose id is still known, in all and of one issuer. Beyond: refused with `rate_limit`.
+    package var remembered = Room(machines: 20_000, persons: 8000)
     package var rememberedPerIssuer = 4000
     /// Requests of one issuer: a second, and at once. Beyond: refused with `rate_limit`, counted, not recorded.
     package var requestRate = 10.0
     package var requestBurst = 40.0
-    /// Answers to what cannot be attributed: a second, and at once. Beyond: only counted.
+    /// Refusals that are told and recorded: a second, and at once; of each issuer, and of all that cannot be attributed.
+    /// Beyond: only counted.
     package var junkRate = 5.0
     package var junkBurst = 20.0
-    /// Commands whose outcome is still awaited. Beyond: no outcome is made, and that is counted.
-    package var outcomes = 256
-    /// Orders that are remembered until they expire. Beyond: only what stops something is followed.
+    /// Commands whose outcome is still awaited, in all and of one issuer. Beyond: no outcome is made, and that is counted.
+    package var outcomes = Room(machines: 384, persons: 64)
+    package var outcomesPerIssuer = 256
+    /// Orders that are remembered of each issuer. Beyond: only what stops something is followed.
     package var orders = 1000
     /// Commands that waited for a person, and whose retained message is cleared again at each start. Beyond: the oldest is
     /// taken for cleared.
@@ -111,9 +125,17 @@ package struct ControlSite: Hashable, Sendable {
             isBool: point.datatype == .bool, covered: Set((watchdog.covered ?? writable).map { "\(device.id)/\($0)" }))
     }
 
-    /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence.
+    /// Points of a site of which all are watched, so that evidence about any of them can be checked.
+    static let watchedLimit = 1000
+
+    /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence. In a site that is
+    /// not too large these are all.
     package var watchedPoints: Set<String> {
         let covered = points.covered
+        if !covered.isEmpty {
+            let all = Set(points.ids.prefix(Self.watchedLimit + 1))
+            if all.count <= Self.watchedLimit { return all }
+        }
         var watched = Set(covered.map(\.id)).union(evidencePoints)
         for condition in covered.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
             watched.formUnion(condition.expression.points)
@@ -121,7 +143,7 @@ package struct ControlSite: Hashable, Sendable {
         return watched
     }
 
-    /// Ids of the points that commands may name as evidence: of these a short history is kept.
+    /// Ids of the points that policies ask for as evidence: of these a longer history is kept.
     package var evidencePoints: Set<String> {
         let patterns = Set(points.covered.flatMap { $0.policy?.evidence?.points ?? [] })
         guard !patterns.isEmpty else { return [] }

@@ -97,6 +97,10 @@ package struct IncomingJunk: Hashable, Sendable {
     package var id: CommandID?
     /// The point of its topic; nil where the topic is that of no point.
     package var point: String?
+    /// The command that a decision is about which its signer did not write as it must be.
+    package var decision: CommandID?
+    /// Who signed it; nil for what is not signed.
+    package var signer: String?
     package var code: RefusalCode
     /// What is wrong, in words, for whoever signed it.
     package var note: String?
@@ -104,11 +108,13 @@ package struct IncomingJunk: Hashable, Sendable {
     package var token: DeliveryToken
 
     package init(
-        id: CommandID? = nil, point: String?, code: RefusalCode, note: String? = nil, reply: ReplyAddress? = nil,
-        token: DeliveryToken = 0
+        id: CommandID? = nil, point: String?, decision: CommandID? = nil, signer: String? = nil, code: RefusalCode,
+        note: String? = nil, reply: ReplyAddress? = nil, token: DeliveryToken = 0
     ) {
         self.id = id
         self.point = point
+        self.decision = decision
+        self.signer = signer
         self.code = code
         self.note = note
         self.reply = reply
@@ -119,6 +125,11 @@ package struct IncomingJunk: Hashable, Sendable {
 /// What a person says to a command that waits.
 package struct IncomingDecision: Hashable, Sendable {
     package var id: CommandID
+    /// Id of the gateway that it is for.
+    package var gateway: String
+    /// Of the bytes of the request that the person was shown.
+    package var digest: [UInt8]
+    package var expires: UnixTime
     package var isApproval: Bool
     package var reason: HumanReason?
     package var note: String?
@@ -126,10 +137,13 @@ package struct IncomingDecision: Hashable, Sendable {
     package var token: DeliveryToken
 
     package init(
-        id: CommandID, isApproval: Bool, reason: HumanReason? = nil, note: String? = nil, sender: Sender,
-        token: DeliveryToken = 0
+        id: CommandID, gateway: String, digest: [UInt8], expires: UnixTime, isApproval: Bool,
+        reason: HumanReason? = nil, note: String? = nil, sender: Sender, token: DeliveryToken = 0
     ) {
         self.id = id
+        self.gateway = gateway
+        self.digest = digest
+        self.expires = expires
         self.isApproval = isApproval
         self.reason = reason
         self.note = note
@@ -162,13 +176,15 @@ package struct IncomingOrder: Hashable, Sendable {
         }
     }
 
-    /// What makes a signed message this one and no other, and until when it could be sent again by whoever copied it.
+    /// What makes a signed message this one and no other, and the time in which a copy of it can be sent.
     package struct Copy: Hashable, Sendable {
         package var digest: [UInt8]
+        package var issued: UnixTime
         package var expires: UnixTime
 
-        package init(digest: [UInt8], expires: UnixTime) {
+        package init(digest: [UInt8], issued: UnixTime, expires: UnixTime) {
             self.digest = digest
+            self.issued = issued
             self.expires = expires
         }
     }

@@ -74,7 +74,13 @@ package struct CommandEvent: Hashable, Sendable {
 package struct HeldCommand: Hashable, Sendable {
     package var command: Command
     package var issuer: String
+    /// Of the request's bytes as they were received: what a decision has to name.
+    package var digest: [UInt8]
+    /// What the point was when it was asked for.
+    package var from: PointValue?
     package var until: UnixTime
+    /// Whether the issuer has been silent for longer than its heartbeat: then nothing of it can be approved.
+    package var isSilent: Bool
     package var approvers: [String]
     package var needed: Int
     package var approvals: [String]
@@ -84,7 +90,8 @@ package struct HeldCommand: Hashable, Sendable {
     package var document: JSONValue {
         .compact([
             ("schema", .string("held/1")), ("id", .string(command.id.description)), ("issuer", .string(issuer)),
-            ("command", command.document), ("until", .time(until)),
+            ("command", command.document), ("digest", .string(DocumentDigest.text(digest))), ("from", .value(from)),
+            ("until", .time(until)), ("silent", isSilent ? .bool(true) : .null),
             ("approvers", .array(approvers.map { .string($0) })), ("needed", .integer(needed)),
             ("approvals", .array(approvals.map { .string($0) })), ("escalated", .bool(isEscalated)),
             ("guards", .array(guards.map(\.document))),

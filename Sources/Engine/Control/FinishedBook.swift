@@ -4,6 +4,8 @@ import Model
 struct FinishedBook: Sendable {
     private var commands: [CommandID: FinishedCommand] = [:]
     private(set) var counts: [String: Int] = [:]
+    /// The latest end of a command that was forgotten. What ends earlier may be one of those, whatever the clock says.
+    private(set) var forgotten: UnixTime?
 
     var count: Int { commands.count }
 
@@ -17,9 +19,22 @@ struct FinishedBook: Sendable {
 
     /// Lets go of those that nobody can send again; their ids.
     mutating func forget(at now: Moment) -> [CommandID] {
-        let over = commands.values.filter { $0.forget.isOver(at: now) }.map(\.id)
-        for id in over { remove(id) }
-        return over
+        let over = commands.values.filter { $0.forget.isOver(at: now) }
+        for command in over {
+            remove(command.id)
+            forgotten = max(forgotten ?? command.expires, command.expires)
+        }
+        return over.map(\.id)
+    }
+
+    /// What stays of those that are forgotten.
+    var bounds: LedgerRecord {
+        let document = JSONValue.compact([("expires", .stored(forgotten))])
+        return LedgerRecord(kind: Bounds.recordKind, key: Bounds.requests, body: document.bytes)
+    }
+
+    mutating func restoreBounds(_ record: JSONValue) {
+        forgotten = record.time("expires")
     }
 
     private mutating func remove(_ id: CommandID) {

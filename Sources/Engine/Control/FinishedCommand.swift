@@ -12,6 +12,7 @@ package struct FinishedCommand: Hashable, Sendable {
     package var state: CommandState
     package var code: RefusalCode?
     package var readback: PointValue?
+    package var expires: UnixTime
     /// The same bytes are refused as expired from here on. By both clocks: a wall clock that was ahead for a while and is set
     /// back must not make an id usable again.
     package var forget: Deadline
@@ -20,14 +21,14 @@ package struct FinishedCommand: Hashable, Sendable {
         let document = JSONValue.compact([
             ("issuer", .string(issuer)), ("digest", .hex(digest)), ("point", .string(point)),
             ("state", .string(state.rawValue)), ("code", .optional(code?.rawValue)), ("readback", .stored(readback)),
-            ("forget", .stored(forget.utc)),
+            ("expires", .stored(expires)), ("forget", .stored(forget.utc)),
         ])
         return LedgerRecord(kind: Self.recordKind, key: id.description, body: document.bytes)
     }
 
     init(
         id: CommandID, issuer: String, digest: [UInt8], point: String, state: CommandState, code: RefusalCode?,
-        readback: PointValue?, forget: Deadline
+        readback: PointValue?, expires: UnixTime, forget: Deadline
     ) {
         self.id = id
         self.issuer = issuer
@@ -36,6 +37,7 @@ package struct FinishedCommand: Hashable, Sendable {
         self.state = state
         self.code = code
         self.readback = readback
+        self.expires = expires
         self.forget = forget
     }
 
@@ -46,11 +48,12 @@ package struct FinishedCommand: Hashable, Sendable {
         guard let state = record["state"]?.text.flatMap(CommandState.init(rawValue:)) else {
             throw RecordError("state")
         }
+        let forget = try record.requiredTime("forget")
         self.init(
             id: id, issuer: try record.requiredText("issuer"), digest: try record.requiredHex("digest"),
             point: try record.requiredText("point"), state: state,
             code: record["code"]?.text.flatMap(RefusalCode.init(rawValue:)), readback: record.storedValue("readback"),
-            forget: Deadline(stored: try record.requiredTime("forget"), at: now))
-        forget.uptime = max(forget.uptime, now.uptime + remember)
+            expires: record.time("expires") ?? forget, forget: Deadline(stored: forget, at: now))
+        self.forget.uptime = max(self.forget.uptime, now.uptime + remember)
     }
 }

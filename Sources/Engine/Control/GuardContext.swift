@@ -22,6 +22,8 @@ package struct GuardContext: Sendable {
     package var gateway: String
     package var settings: CommandSettings
     package var point: ControlledPoint?
+    /// Points of this site that the command names as evidence, or of which it foretells a change.
+    package var named: [String: Point]
     package var lane: Lane
     package var now: Moment
     package var readings: ReadingTable
@@ -38,7 +40,8 @@ package struct GuardContext: Sendable {
     package init(
         stage: Stage, command: Command, issuer: Issuer?, isSigned: Bool, isLocal: Bool = false, gateway: String,
         settings: CommandSettings,
-        point: ControlledPoint?, lane: Lane, now: Moment, readings: ReadingTable, budget: WriteBudget = WriteBudget(),
+        point: ControlledPoint?, named: [String: Point] = [:], lane: Lane, now: Moment, readings: ReadingTable,
+        budget: WriteBudget = WriteBudget(),
         slots: AuthoritySlots = AuthoritySlots(), lockout: Lockouts.Entry? = nil, isRestoring: Bool = false,
         isReady: Bool = true, isStopping: Bool = false, isApproved: Bool = false
     ) {
@@ -50,6 +53,7 @@ package struct GuardContext: Sendable {
         self.gateway = gateway
         self.settings = settings
         self.point = point
+        self.named = named
         self.lane = lane
         self.now = now
         self.readings = readings
@@ -71,7 +75,7 @@ package struct GuardContext: Sendable {
 
     /// How far the command may go: what it asks for, what the policy allows and the lane, the least of them.
     package var mode: Command.Mode {
-        min(command.mode, permission?.ceiling ?? .shadow, lane.ceiling)
+        min(command.mode, permission?.ceiling ?? .shadow, lane.ceiling, issuer?.category.ceiling ?? .shadow)
     }
 
     package var measured: ObservedReading? {
@@ -100,7 +104,7 @@ package enum Guards {
     static let holding: [Check] = [site, lockout, local, interlocks, evidence]
     /// For what is written.
     static let writing: [Check] = [
-        format, hours, holder, limits, step, rate, interval, wear, expectation, device, readiness, approval,
+        format, hours, holder, limits, step, rate, interval, wear, expectation, expected, device, readiness, approval,
     ]
 
     /// The verdicts of all guards that apply to the action of the command, and at this stage.

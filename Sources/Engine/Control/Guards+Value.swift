@@ -111,26 +111,6 @@ extension Guards {
         return verdict("interlocks", finding, results.map { ($0.0, .string($0.1.name)) })
     }
 
-    /// What a machine gives as its evidence are readings that we published, recent enough and good enough.
-    package static func evidence(_ context: GuardContext) -> GuardVerdict {
-        guard let rule = context.policy?.evidence, !context.isPerson else { return verdict("evidence", .pass) }
-        let relevant = context.command.evidence.filter { item in
-            rule.points.contains { PointPattern.matches($0, item.point) }
-        }
-        var inputs: [(String, JSONValue)] = [("needed", .integer(rule.count)), ("max_age_s", .seconds(rule.maxAge))]
-        var finding: GuardVerdict.Finding = refusing(relevant.count < rule.count, .evidenceStale)
-        for item in relevant {
-            let sample = context.readings.sample(item)
-            let age = sample.map { context.now.utc - $0.time }
-            inputs.append((item.point, .seconds(age)))
-            finding = max(finding, refusing(age.map { $0 > rule.maxAge } ?? true, .evidenceStale))
-            guard let sample else { continue }
-            let isSame = item.value == nil || item.value?.number == sample.value.number
-            finding = max(finding, refusing(sample.reasons.quality > rule.quality || !isSame, .evidenceBad))
-        }
-        return verdict("evidence", finding, inputs)
-    }
-
     /// The point is what the sender believes it to be.
     package static func expectation(_ context: GuardContext) -> GuardVerdict {
         guard let expect = context.command.expect else { return verdict("expect", .pass) }

@@ -1,3 +1,5 @@
+package import Model
+
 /// One thing that the ledger keeps beside the leaves: a command, a slot, a lane, a counter. A nil body removes it. Kind and
 /// key are words: 1 to 512 bytes without white space.
 package struct LedgerRecord: Hashable, Sendable {
@@ -17,6 +19,14 @@ package protocol Ledger: Sendable {
     func commit(_ records: [LedgerRecord], leaves: [[UInt8]]) async throws(LedgerError) -> UInt64
 
     func records(_ kind: String) async throws(LedgerError) -> [LedgerRecord]
+
+    /// Requests that were issued before are not followed, nor is what still waited then: a ledger that began anew, or whose
+    /// folder was put back from a copy, may have forgotten that they were executed. Nil for no such time.
+    var requestsSince: UnixTime? { get async }
+}
+
+extension Ledger {
+    package var requestsSince: UnixTime? { get async { nil } }
 }
 
 package enum LedgerError: Error, Hashable, Sendable {
@@ -24,4 +34,12 @@ package enum LedgerError: Error, Hashable, Sendable {
     case unavailable(String)
     /// The ledger is damaged, rolled back, from a newer version, or what was asked can never be written. Says what to do.
     case unusable(String)
+}
+
+extension LedgerError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .unavailable(let words), .unusable(let words): words
+        }
+    }
 }

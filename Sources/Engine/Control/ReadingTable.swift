@@ -26,6 +26,17 @@ package struct ReadingSample: Hashable, Sendable {
 package struct ReadingTable: Sendable {
     /// Readings remembered of an evidence point.
     package static let historyLimit = 64
+    /// Of a point that no policy asks for as evidence.
+    package static let shortHistoryLimit = 16
+
+    /// What is known about a reading that a command names.
+    package enum Claim: Hashable, Sendable {
+        case found(ReadingSample)
+        /// No reading was ever published under this number.
+        case never
+        /// It is too long ago, or the point is not watched.
+        case unknown
+    }
 
     private struct Entry {
         var latest: ReadingSample
@@ -34,24 +45,37 @@ package struct ReadingTable: Sendable {
         var lastValue: Duration?
         /// Uptime at which the device was last asked for the value after a write.
         var readBack: Duration?
+        /// One of each number: later samples under the same one were kept back by the deadband.
         var history: [ReadingSample] = []
+
+        mutating func remember(_ sample: ReadingSample, limit: Int) {
+            if let last = history.last, last.epoch == sample.epoch, last.number == sample.number {
+                history[history.count - 1].time = sample.time
+            } else {
+                history.append(sample)
+                if history.count > limit { history.removeFirst(history.count - limit) }
+            }
+        }
     }
 
     private var entries: [String: Entry] = [:]
     private let staleAfter: [String: Duration]
-    private let withHistory: Set<String>
+    private let historyLimits: [String: Int]
 
     package init(_ site: ControlSite) {
         let watched = site.watchedPoints.compactMap { id in site.points[id].map { (id, $0.staleAfter) } }
         staleAfter = Dictionary(uniqueKeysWithValues: watched)
-        withHistory = site.evidencePoints
+        let evidence = site.evidencePoints
+        historyLimits = Dictionary(
+            uniqueKeysWithValues: staleAfter.keys.map { point in
+                (point, evidence.contains(point) ? Self.historyLimit : Self.shortHistoryLimit)
+            })
     }
 
     /// Takes over what another table has of the watched points. How long a reading counts is decided by this table.
     mutating func adopt(_ other: ReadingTable) {
         for (point, entry) in other.entries where staleAfter[point] != nil {
             entries[point] = entry
-            if !withHistory.contains(point) { entries[point]?.history = [] }
         }
     }
 
@@ -79,10 +103,7 @@ package struct ReadingTable: Sendable {
             entry.taken = taken
             if sample.value != .null { entry.lastValue = taken }
         }
-        if withHistory.contains(sample.point) {
-            entry.history.append(sample)
-            if entry.history.count > Self.historyLimit { entry.history.removeFirst() }
-        }
+        entry.remember(sample, limit: historyLimits[sample.point] ?? 0)
         entries[sample.point] = entry
         return !isOutdated
     }
@@ -106,8 +127,11 @@ package struct ReadingTable: Sendable {
             isStale: now.uptime - entry.taken > limit)
     }
 
-    /// The reading that a piece of evidence names; nil when it is not known or too long ago.
-    package func sample(_ evidence: Command.Evidence) -> ReadingSample? {
-        entries[evidence.point]?.history.last { $0.epoch == evidence.epoch && $0.number == evidence.number }
+    /// What is known about the reading that a piece of evidence names.
+    package func claim(_ evidence: Command.Evidence) -> Claim {
+        guard let history = entries[evidence.point]?.history, let last = history.last else { return .unknown }
+        let named = history.last { $0.epoch == evidence.epoch && $0.number == evidence.number }
+        if let named { return .found(named) }
+        return (evidence.epoch, evidence.number) > (last.epoch, last.number) ? .never : .unknown
     }
 }

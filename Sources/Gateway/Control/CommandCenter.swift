@@ -76,7 +76,7 @@ final class CommandCenter: Sendable {
             case .hmacFile(let path): key = try KeyFiles.secret(path)
             case .none: continue
             }
-            if let other = keys.first(where: { $0.value == key })?.key {
+            if let other = keys.first(where: { $0.value.isSame(as: key) })?.key {
                 throw KeyProblem("\(other) and \(issuer.name) have the same key; each issuer needs its own")
             }
             keys[issuer.name] = key

@@ -1,5 +1,4 @@
 import Console
-import Crypto
 import Dispatch
 import Engine
 import Foundation
@@ -60,8 +59,8 @@ struct CommandRequests {
             switch verb {
             case "decide": return await decide(try DecisionDocument(value), sender, center)
             case "order": return await order(try ControlDocument.order(value), sender, center)
-            case "rehearse": return await rehearse(try Command(document: value), sender, bytes, center)
-            default: return await run(try Command(document: value), sender, bytes, center)
+            case "rehearse": return await rehearse(try Command(document: value), sender, center)
+            default: return await run(try Command(document: value), sender, center)
             }
         } catch let problem as CommandFormatError {
             return Self.problem(DeskRefusal(code: problem.code, message: problem.message))
@@ -74,8 +73,9 @@ struct CommandRequests {
 
     // MARK: - Acting
 
-    private func run(_ command: Command, _ sender: Sender, _ bytes: [UInt8], _ center: CommandCenter) async -> [UInt8] {
-        let digest = Array(SHA256.hash(data: Array(sender.name.utf8) + [0] + bytes))
+    /// What came over the socket is known by the digest of the bytes that the gateway itself makes of it.
+    private func run(_ command: Command, _ sender: Sender, _ center: CommandCenter) async -> [UInt8] {
+        let digest = SignedDocument.digest(command.document.bytes)
         do throws(DeskRefusal) {
             let events = try await center.hub.run(command, digest: digest, sender: sender)
             return JSONValue.compact([("events", .array(events.map(\.document)))]).bytes
@@ -85,10 +85,10 @@ struct CommandRequests {
     }
 
     private func rehearse(
-        _ command: Command, _ sender: Sender, _ bytes: [UInt8], _ center: CommandCenter
+        _ command: Command, _ sender: Sender, _ center: CommandCenter
     ) async -> [UInt8] {
         let request = IncomingRequest(
-            command: command, digest: Array(SHA256.hash(data: bytes)), sender: sender)
+            command: command, digest: SignedDocument.digest(command.document.bytes), sender: sender)
         guard let verdicts = await center.room.rehearse(request) else {
             return Self.problem(DeskRefusal(code: .auditUnavailable, message: "the ledger cannot be written"))
         }
@@ -100,8 +100,9 @@ struct CommandRequests {
             center.hub.ask { token in
                 .decision(
                     IncomingDecision(
-                        id: decision.id, isApproval: decision.isApproval, reason: decision.reason, note: decision.note,
-                        sender: sender, token: token))
+                        id: decision.id, gateway: decision.gateway, digest: decision.digest, expires: decision.expires,
+                        isApproval: decision.isApproval, reason: decision.reason, note: decision.note, sender: sender,
+                        token: token))
             })
     }
 
@@ -183,7 +184,7 @@ extension ActiveCommand {
         .compact([
             ("id", .string(id.description)), ("point", .string(point)), ("state", .string(state.rawValue)),
             ("issuer", .string(issuer)), ("value", .value(command.value)), ("readback", .value(readback)),
-            ("received", .time(received)), ("until", .time(until?.utc)),
+            ("received", .time(received)), ("until", .time(end)), ("digest", .string(DocumentDigest.text(digest))),
         ])
     }
 }

@@ -47,7 +47,9 @@ struct InboundCommands: Sendable {
         do throws(IntakeProblem) { command = try document.command() } catch {
             guard document.keyID != nil, case .format(let code, let why) = error else { throw error }
             let id = document.value["id"]?.text.flatMap(CommandID.init)
-            return .junk(IncomingJunk(id: id, point: point, code: code, note: why, reply: reply, token: token))
+            return .junk(
+                IncomingJunk(
+                    id: id, point: point, signer: document.keyID, code: code, note: why, reply: reply, token: token))
         }
         guard command.point == point else {
             throw .format(.badFormat, "the topic is of \(point), the command of \(command.point)")
@@ -62,14 +64,24 @@ struct InboundCommands: Sendable {
     private func decision(
         _ id: CommandID, _ document: SignedDocument, _ message: InboundMessage, _ token: DeliveryToken, _ now: UnixTime
     ) throws(IntakeProblem) -> DeskEvent {
-        let decision = try document.decision()
-        guard decision.id == id else {
-            throw .format(.badFormat, "the topic is of \(id), the decision of \(decision.id)")
+        let decision: DecisionDocument
+        let sender: Sender
+        do throws(IntakeProblem) {
+            decision = try document.decision()
+            guard decision.id == id else {
+                throw .format(.badFormat, "the topic is of \(id), the decision of \(decision.id)")
+            }
+            sender = try self.sender(document, message, issued: decision.issued, expires: decision.expires, now)
+        } catch {
+            // Who signed it hears why, where everything about the command is told.
+            guard let name = document.keyID, case .format(let code, let why) = error else { throw error }
+            return .junk(
+                IncomingJunk(point: nil, decision: id, signer: name, code: code, note: why, token: token))
         }
-        let sender = try self.sender(document, message, issued: decision.issued, expires: decision.expires, now)
         return .decision(
             IncomingDecision(
-                id: id, isApproval: decision.isApproval, reason: decision.reason, note: decision.note, sender: sender,
+                id: id, gateway: decision.gateway, digest: decision.digest, expires: decision.expires,
+                isApproval: decision.isApproval, reason: decision.reason, note: decision.note, sender: sender,
                 token: token))
     }
 
@@ -79,7 +91,7 @@ struct InboundCommands: Sendable {
     ) throws(IntakeProblem) -> DeskEvent {
         let order = try ControlDocument(document.value)
         let sender = try self.sender(document, message, issued: order.issued, expires: order.expires, now)
-        let copy = IncomingOrder.Copy(digest: document.digest, expires: order.expires)
+        let copy = IncomingOrder.Copy(digest: document.digest, issued: order.issued, expires: order.expires)
         return .order(
             IncomingOrder(
                 order.order, gateway: order.gateway, reason: order.reason, sender: sender, copy: copy, reply: reply,

@@ -11,6 +11,11 @@ actor ReopeningLedger: Ledger {
     private let clock: any Timekeeper
     private var opened: SQLiteLedger?
     private var isClosed = false
+    /// Why the files cannot be used, and what they were then: looked through again when they have changed.
+    private var refusal: (why: LedgerError, files: [FileState?], at: Duration)?
+
+    /// How long files that did not change are left alone.
+    private static let patience = Duration.seconds(60)
 
     init(folder: String, clock: any Timekeeper) {
         self.folder = folder
@@ -23,15 +28,37 @@ actor ReopeningLedger: Ledger {
     }
 
     func commit(_ records: [LedgerRecord], leaves: [[UInt8]]) async throws(LedgerError) -> UInt64 {
-        try await ledger().commit(records, leaves: leaves)
+        let ledger = try ledger()
+        do {
+            return try await ledger.commit(records, leaves: leaves)
+        } catch {
+            if ledger.isBroken { await abandon(ledger) }
+            throw error
+        }
     }
 
     func records(_ kind: String) async throws(LedgerError) -> [LedgerRecord] {
-        try await ledger().records(kind)
+        do {
+            return try await ledger().records(kind)
+        } catch .unavailable(let why) {
+            // A disk that takes nothing can still be read: what was granted has to end (docs/decisions/0012).
+            guard !isClosed, let records = try? LedgerInspection(path: folder).soundRecords(kind) else {
+                throw .unavailable(why)
+            }
+            return records
+        }
     }
 
+    var requestsSince: UnixTime? { opened?.requestsSince }
+
     func checkpoint(signedBy signer: NoteSigner) async throws(LedgerError) -> SignedNote {
-        try await ledger().checkpoint(signedBy: signer)
+        let ledger = try ledger()
+        do {
+            return try await ledger.checkpoint(signedBy: signer)
+        } catch {
+            if ledger.isBroken { await abandon(ledger) }
+            throw error
+        }
     }
 
     func close() async {
@@ -40,11 +67,43 @@ actor ReopeningLedger: Ledger {
         opened = nil
     }
 
+    private func abandon(_ ledger: SQLiteLedger) async {
+        if opened === ledger { opened = nil }
+        await ledger.abandon()
+    }
+
     private func ledger() throws(LedgerError) -> SQLiteLedger {
         guard !isClosed else { throw .unavailable("the ledger is closed") }
         if let opened { return opened }
-        let ledger = try SQLiteLedger(folder: folder, clock: clock)
-        opened = ledger
-        return ledger
+        let files = FileState.all(of: folder)
+        if let refusal, refusal.files == files, clock.uptime - refusal.at < Self.patience { throw refusal.why }
+        do {
+            let ledger = try SQLiteLedger(folder: folder, clock: clock)
+            (opened, refusal) = (ledger, nil)
+            return ledger
+        } catch {
+            if case .unusable = error { refusal = (error, FileState.all(of: folder), clock.uptime) }
+            throw error
+        }
+    }
+}
+
+/// Whether a file is as it was.
+private struct FileState: Hashable, Sendable {
+    var inode: UInt64
+    var size: Int64
+    var seconds: Int
+    var nanoseconds: Int
+
+    /// Of all files of a ledger.
+    static func all(of folder: String) -> [FileState?] {
+        SQLiteLedger.fileNames.map { FileState(folder + "/" + $0) }
+    }
+
+    private init?(_ path: String) {
+        var attributes = stat()
+        guard stat(path, &attributes) == 0 else { return nil }
+        (inode, size) = (UInt64(attributes.st_ino), Int64(attributes.st_size))
+        (seconds, nanoseconds) = (attributes.st_mtim.tv_sec, attributes.st_mtim.tv_nsec)
     }
 }

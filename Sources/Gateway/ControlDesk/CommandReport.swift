@@ -60,7 +60,8 @@ package struct CommandReport: Sendable {
         var table = TextTable(["TIME", "STEP", "CODE", "WHO", "VALUE", "READ BACK", "NOTE"])
         for step in steps { table.add(step.cells) }
         let point = last.map { TextTable.safe($0.shown("point")) } ?? ""
-        return (["\(id)  \(point)"] + table.lines).joined(separator: "\n")
+        let digest = events.first { $0["from"] == nil && $0["digest"] != nil }.map { "digest \($0.shown("digest"))" }
+        return (["\(id)  \(point)", digest].compactMap { $0 } + table.lines).joined(separator: "\n")
     }
 
     /// `{"id":…,"events":[…]}`

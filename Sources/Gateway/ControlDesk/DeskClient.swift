@@ -34,6 +34,22 @@ package struct DeskClient: Sendable {
         return Rehearsal(id: command.id, guards: guards.elements)
     }
 
+    /// A command that waits for a person. What the guards said is taken from the audit log where the gateway was started since.
+    package func held(_ id: CommandID) throws(DeskProblem) -> HeldReview {
+        let waiting = try ask("commands")["held"]?.elements ?? []
+        guard var held = waiting.first(where: { $0["id"]?.text == id.description }) else {
+            throw .refused(
+                .expired, "no command \(id) waits for a decision; headgate command show \(id) tells what became of it")
+        }
+        if held["guards"]?.elements.isEmpty ?? true {
+            let events = try history(of: id).events.compactMap { $0["event"] }
+            let guards = events.last { $0["state"]?.text == CommandState.held.rawValue }?["guards"]
+            let others = held.members.filter { $0.key != "guards" }
+            held = .object(others + [.init("guards", guards ?? .array([]))])
+        }
+        return try HeldReview(held: held)
+    }
+
     package func decide(_ decision: DecisionDocument, as name: String) throws(DeskProblem) {
         try expectDone(try ask("decide \(name)", decision.document))
     }

@@ -47,7 +47,7 @@ package struct DeskOverview: Sendable {
 
     private var held: [String] {
         section(
-            "held", ["WAITS FOR A PERSON", "POINT", "VALUE", "ISSUER", "UNTIL", "APPROVALS", "MAY DECIDE"],
+            "held", ["WAITS FOR A PERSON", "POINT", "VALUE", "ISSUER", "UNTIL", "APPROVALS", "MAY DECIDE", "DIGEST"],
             { held in
                 let command = held["command"] ?? .null
                 let names = (held["approvers"]?.elements ?? []).compactMap(\.text)
@@ -55,9 +55,16 @@ package struct DeskOverview: Sendable {
                     held.shown("id"), command["target"]?.shown("point") ?? "",
                     (command.shown("value") + " " + command.shown("unit")), held.shown("issuer"), held.shown("until"),
                     "\(held["approvals"]?.elements.count ?? 0) of \(held.shown("needed"))",
-                    names.joined(separator: ", "),
+                    names.joined(separator: ", "), digest(held),
                 ]
             })
+    }
+
+    /// As many digits as scripts give, and some more; the whole of it is in the document.
+    private func digest(_ held: JSONValue) -> String {
+        let digits = held.shown("digest").dropFirst("sha256:".count).prefix(16)
+        let silent = held["silent"]?.isTrue ?? false ? " (issuer is silent)" : ""
+        return digits + silent
     }
 
     private var slots: [String] {

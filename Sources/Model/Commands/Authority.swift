@@ -5,20 +5,36 @@ package enum IssuerCategory: String, Sendable, CaseIterable {
     case `operator`
     case schedule
     case ai
+    /// Stands for commands of a protocol that proves nothing about who sends them. Never beyond a person's decision.
+    case remote
+    /// A program that asks for replays of readings, and commands nothing.
+    case service
 
     package var slot: AuthoritySlot {
         switch self {
         case .local: .localOperator
         case .operator: .remoteOperator
         case .schedule: .schedule
-        case .ai: .ai
+        case .ai, .remote, .service: .ai
         }
     }
+
+    /// How far its commands may go at most.
+    package var ceiling: Command.Mode {
+        switch self {
+        case .local, .operator, .schedule, .ai: .write
+        case .remote: .advise
+        case .service: .shadow
+        }
+    }
+
+    /// Whether it may command, or stop, anything.
+    package var mayCommand: Bool { self != .service }
 
     package var isPerson: Bool {
         switch self {
         case .local, .operator: true
-        case .schedule, .ai: false
+        case .schedule, .ai, .remote, .service: false
         }
     }
 }

@@ -115,9 +115,14 @@ extension Command.Origin {
         let reader = try DocumentReader(
             document, "origin", keys: ["category", "actor", "version", "digest", "on_behalf_of"])
         self.init(
-            category: try reader.choice("category", IssuerCategory.init(rawValue:)), actor: try reader.text("actor"),
+            category: try reader.choice("category", Self.category), actor: try reader.text("actor"),
             version: try reader.optionalText("version"), digest: try reader.optionalText("digest"),
             onBehalfOf: try reader.optionalText("on_behalf_of"))
+    }
+
+    /// The categories of those who write requests.
+    private static func category(_ name: String) -> IssuerCategory? {
+        IssuerCategory(rawValue: name).flatMap { $0 == .remote || $0 == .service ? nil : $0 }
     }
 
     fileprivate var document: JSONValue {

@@ -11,8 +11,12 @@ package struct ControlDocument: Hashable, Sendable {
     package var expires: UnixTime
 
     private static let keys: Set<String> = [
-        "schema", "gateway", "order", "scope", "on", "issuer", "point", "lane", "id", "reason", "note", "issued",
-        "expires",
+        "schema", "gateway", "order", "reason", "issued", "expires",
+    ]
+    /// What each order has besides.
+    private static let ownKeys: [String: Set<String>] = [
+        "lockout": ["scope", "on"], "lane": ["issuer", "point", "lane"], "acknowledge": ["point"],
+        "explain": ["id", "note"],
     ]
     private static let textByteLimit = 1024
     /// An order that is copied can be sent again until it expires: it must do so soon.
@@ -35,8 +39,11 @@ package struct ControlDocument: Hashable, Sendable {
         _ value: JSONValue
     ) throws(IntakeProblem) -> (order: IncomingOrder.Order, gateway: String?, reason: String?) {
         guard case .object(let members) = value else { throw wrong("it is no object") }
-        if let unknown = members.first(where: { !keys.contains($0.key) }) {
-            throw wrong("unknown member '\(unknown.key.prefix(40))'")
+        guard let name = value["order"]?.text, let own = ownKeys[name] else {
+            throw wrong("order must be lockout, lane, acknowledge or explain")
+        }
+        if let unknown = members.first(where: { !keys.contains($0.key) && !own.contains($0.key) }) {
+            throw wrong("'\(unknown.key.prefix(40))' is no member of the order \(name)")
         }
         if let schema = value["schema"], schema != .string("control/1") { throw wrong("schema must be control/1") }
         let reason = value["reason"]?.text
@@ -45,14 +52,13 @@ package struct ControlDocument: Hashable, Sendable {
         }
         let gateway = value["gateway"]?.text
         guard value["gateway"] == nil || gateway != nil else { throw wrong("gateway must be a text") }
-        switch value["order"] {
-        case .string("lockout")?: return (try lockout(value), gateway, reason)
-        case .string("lane")?: return (try lane(value), gateway, reason)
-        case .string("acknowledge")?:
+        switch name {
+        case "lockout": return (try lockout(value), gateway, reason)
+        case "lane": return (try lane(value), gateway, reason)
+        case "acknowledge":
             guard let point = value["point"]?.text else { throw wrong("to acknowledge needs point") }
             return (.acknowledge(point: point), gateway, reason)
-        case .string("explain")?: return (try explain(value, reason), gateway, reason)
-        case _: throw wrong("order must be lockout, lane, acknowledge or explain")
+        case _: return (try explain(value, reason), gateway, reason)
         }
     }
 

@@ -2,8 +2,12 @@ package import Model
 
 /// `decision/1`: what a person says to a command that waits.
 package struct DecisionDocument: Hashable, Sendable {
+    /// The gateway that it is for.
+    package var gateway: String
     /// The command.
     package var id: CommandID
+    /// SHA-256 of the request's bytes, as the person was shown it.
+    package var digest: [UInt8]
     package var isApproval: Bool
     /// Always there for a denial.
     package var reason: HumanReason?
@@ -11,14 +15,20 @@ package struct DecisionDocument: Hashable, Sendable {
     package var issued: UnixTime
     package var expires: UnixTime
 
-    private static let keys: Set<String> = ["schema", "id", "decision", "reason", "note", "issued", "expires"]
+    private static let keys: Set<String> = [
+        "schema", "gateway", "id", "digest", "decision", "reason", "note", "issued", "expires",
+    ]
     private static let noteByteLimit = 1024
+    /// A decision that is copied can be sent again until it expires: it must do so soon.
+    package static let longestExpiry = Duration.seconds(300)
 
     package init(
-        id: CommandID, isApproval: Bool, reason: HumanReason? = nil, note: String? = nil, issued: UnixTime,
-        expires: UnixTime
+        gateway: String, id: CommandID, digest: [UInt8], isApproval: Bool, reason: HumanReason? = nil,
+        note: String? = nil, issued: UnixTime, expires: UnixTime
     ) {
+        self.gateway = gateway
         self.id = id
+        self.digest = digest
         self.isApproval = isApproval
         self.reason = reason
         self.note = note
@@ -33,6 +43,14 @@ package struct DecisionDocument: Hashable, Sendable {
             throw Self.wrong("unknown member '\(unknown.key.prefix(40))'")
         }
         guard value["schema"] == .string("decision/1") else { throw Self.wrong("schema must be decision/1") }
+        guard let gateway = value["gateway"]?.text, !gateway.isEmpty else {
+            throw Self.wrong("gateway is missing; it names the gateway that the decision is for")
+        }
+        self.gateway = gateway
+        guard let digest = value["digest"]?.text.flatMap({ DocumentDigest.bytes($0) }) else {
+            throw Self.wrong("digest must be that of the request as held/1 shows it: sha256: and 64 lower-case digits")
+        }
+        self.digest = digest
         guard let id = value["id"]?.text.flatMap({ CommandID($0) }) else { throw Self.wrong("id must be a UUID") }
         switch value["decision"] {
         case .string("approve")?: isApproval = true
@@ -40,23 +58,30 @@ package struct DecisionDocument: Hashable, Sendable {
         case _: throw Self.wrong("decision must be approve or deny")
         }
         self.id = id
-        if let given = value["reason"] {
-            guard let known = given.text.flatMap({ HumanReason(rawValue: $0) }) else {
-                let words = HumanReason.allCases.map(\.rawValue).joined(separator: ", ")
-                throw Self.wrong("reason must be one of \(words)")
-            }
-            reason = known
-        }
+        reason = try Self.reason(value)
         guard isApproval || reason != nil else { throw Self.wrong("reason is missing; a denial has one") }
-        if let given = value["note"] {
-            guard let text = given.text, text.utf8.count <= Self.noteByteLimit else {
-                throw Self.wrong("note must be a text of at most \(Self.noteByteLimit) bytes")
-            }
-            note = text
-        }
+        note = try Self.note(value)
         issued = try Self.time("issued", value)
         expires = try Self.time("expires", value)
-        guard expires > issued else { throw Self.wrong("expires must be after issued") }
+        guard expires > issued, expires - issued <= Self.longestExpiry else {
+            throw Self.wrong("expires must be after issued, by at most \(Self.longestExpiry.components.seconds) s")
+        }
+    }
+
+    private static func reason(_ value: JSONValue) throws(IntakeProblem) -> HumanReason? {
+        guard let given = value["reason"] else { return nil }
+        guard let known = given.text.flatMap({ HumanReason(rawValue: $0) }) else {
+            throw wrong("reason must be one of \(HumanReason.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return known
+    }
+
+    private static func note(_ value: JSONValue) throws(IntakeProblem) -> String? {
+        guard let given = value["note"] else { return nil }
+        guard let text = given.text, text.utf8.count <= noteByteLimit else {
+            throw wrong("note must be a text of at most \(noteByteLimit) bytes")
+        }
+        return text
     }
 
     private static func time(_ key: String, _ value: JSONValue) throws(IntakeProblem) -> UnixTime {
@@ -72,8 +97,9 @@ package struct DecisionDocument: Hashable, Sendable {
 
     package var document: JSONValue {
         .compact([
-            ("schema", .string("decision/1")), ("id", .string(id.description)),
-            ("decision", .string(isApproval ? "approve" : "deny")), ("reason", .optional(reason?.rawValue)),
+            ("schema", .string("decision/1")), ("gateway", .string(gateway)), ("id", .string(id.description)),
+            ("digest", .string(DocumentDigest.text(digest))), ("decision", .string(isApproval ? "approve" : "deny")),
+            ("reason", .optional(reason?.rawValue)),
             ("note", .optional(note)), ("issued", .string(issued.rfc3339)), ("expires", .string(expires.rfc3339)),
         ])
     }

@@ -24,8 +24,8 @@ package struct SignedDocument: Hashable, Sendable {
     package let value: JSONValue
     /// Who signed it; nil for plain JSON.
     package let keyID: String?
-    /// SHA-256 over the key id, a zero byte and the document: the same words of the same sender. What a second message with
-    /// the same command id has to equal.
+    /// SHA-256 over the bytes as they were received. What a second message with the same command id has to equal, and what a
+    /// decision about the command names.
     package let digest: [UInt8]
 
     /// Bytes of the document itself.
@@ -41,7 +41,11 @@ package struct SignedDocument: Hashable, Sendable {
             throw .format(.badFormat, error.description)
         }
         self.keyID = keyID
-        digest = Array(SHA256.hash(data: Array((keyID ?? "").utf8) + [0] + payload))
+        digest = Self.digest(bytes)
+    }
+
+    package static func digest(_ bytes: [UInt8]) -> [UInt8] {
+        Array(SHA256.hash(data: bytes))
     }
 
     /// No JWS begins with a brace, so that nothing can be taken for both.

@@ -34,6 +34,24 @@ package enum IssuerKey: Hashable, Sendable {
         self = .hs256(bytes)
     }
 
+    /// Whether whoever has this key can sign for the other one: two secrets of different bytes may be one key of HMAC, which
+    /// fills a short one with zeros and takes the SHA-256 of one that is longer than a block (RFC 2104, section 2).
+    package func isSame(as other: IssuerKey) -> Bool {
+        switch (self, other) {
+        case (.ed25519(let own), .ed25519(let others)): own == others
+        case (.hs256(let own), .hs256(let others)): Self.block(own) == Self.block(others)
+        case (.ed25519, .hs256), (.hs256, .ed25519): false
+        }
+    }
+
+    private static let blockByteCount = 64
+
+    /// The key as HMAC with SHA-256 uses it.
+    private static func block(_ secret: [UInt8]) -> [UInt8] {
+        let key = secret.count > blockByteCount ? Array(SHA256.hash(data: secret)) : secret
+        return key + Array(repeating: 0, count: blockByteCount - key.count)
+    }
+
     /// The form of the site file; nil for a secret, which belongs into a file of its own.
     package var siteText: String? {
         switch self {

@@ -44,8 +44,12 @@ struct LedgerDatabase: Sendable {
     // MARK: - Writing
 
     /// One transaction, on the disk when it returns.
-    func commit(_ group: LedgerGroup) throws {
+    ///
+    /// - Parameter digest: of the records before.
+    /// - Returns: the digest of the records behind it.
+    func commit(_ group: LedgerGroup, _ digest: RecordDigest) throws -> RecordDigest {
         try pool.write { db in
+            var digest = digest
             let leaf = try db.cachedStatement(sql: "INSERT INTO leaf VALUES (?, ?)")
             for (offset, body) in group.leaves.enumerated() {
                 try leaf.execute(arguments: [Int64(group.first) + Int64(offset), Data(body)])
@@ -59,13 +63,21 @@ struct LedgerDatabase: Sendable {
                 sql: "INSERT INTO record VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body")
             let drop = try db.cachedStatement(sql: "DELETE FROM record WHERE kind = ? AND key = ?")
             for record in group.records {
+                let old = try Self.bodyHash(record.kind, record.key, db)
+                digest.change(record.kind, record.key, from: old, to: record.body.map(MerkleHash.digest))
                 if let body = record.body {
                     try set.execute(arguments: [record.kind, record.key, Data(body)])
                 } else {
                     try drop.execute(arguments: [record.kind, record.key])
                 }
             }
+            return digest
         }
+    }
+
+    private static func bodyHash(_ kind: String, _ key: String, _ db: Database) throws -> MerkleHash? {
+        let body = try db.cachedStatement(sql: "SELECT body FROM record WHERE kind = ? AND key = ?")
+        return try Data.fetchOne(body, arguments: [kind, key]).map { .digest(Array($0)) }
     }
 
     func store(note: [UInt8], size: UInt64, signer: String) throws {
@@ -99,18 +111,52 @@ struct LedgerDatabase: Sendable {
     }
 
     func records(_ kind: String) throws -> [LedgerRecord] {
-        try pool.read { db in
-            let cursor = try Row.fetchCursor(
-                db, sql: "SELECT key, body FROM record WHERE kind = ? ORDER BY key", arguments: [kind])
-            var records: [LedgerRecord] = []
-            while let row = try cursor.next() {
-                guard let key = String.fromDatabaseValue(row[0]), let body = Data.fromDatabaseValue(row[1]) else {
-                    throw ByteReader.Malformed()
-                }
-                records.append(LedgerRecord(kind: kind, key: key, body: Array(body)))
+        try pool.read { try Self.records(kind, $0) }
+    }
+
+    static func records(_ kind: String, _ db: Database) throws -> [LedgerRecord] {
+        let cursor = try Row.fetchCursor(
+            db, sql: "SELECT key, body FROM record WHERE kind = ? ORDER BY key", arguments: [kind])
+        var records: [LedgerRecord] = []
+        while let row = try cursor.next() {
+            guard let key = String.fromDatabaseValue(row[0]), let body = Data.fromDatabaseValue(row[1]) else {
+                throw ByteReader.Malformed()
             }
-            return records
+            records.append(LedgerRecord(kind: kind, key: key, body: Array(body)))
         }
+        return records
+    }
+
+    /// Over all records as they are.
+    static func recordDigest(_ db: Database) throws -> RecordDigest {
+        var digest = RecordDigest()
+        let cursor = try Row.fetchCursor(db, sql: "SELECT kind, key, body FROM record")
+        while let row = try cursor.next() {
+            guard let kind = String.fromDatabaseValue(row[0]), let key = String.fromDatabaseValue(row[1]),
+                let body = Data.fromDatabaseValue(row[2])
+            else { throw ByteReader.Malformed() }
+            digest.change(kind, key, from: nil, to: .digest(Array(body)))
+        }
+        return digest
+    }
+
+    /// Over the records as the seals tell them.
+    static func sealedDigest(_ db: Database) throws -> RecordDigest {
+        var hashes: [String: (kind: String, key: String, hash: MerkleHash)] = [:]
+        let cursor = try Row.fetchCursor(
+            db, sql: "SELECT body FROM leaf WHERE substr(body, 1, ?) = ? ORDER BY idx",
+            arguments: [Seal.marker.count, Data(Seal.marker)])
+        while let row = try cursor.next() {
+            guard let seal = Data.fromDatabaseValue(row[0]).flatMap({ Seal(leaf: Array($0)) }) else {
+                throw ByteReader.Malformed()
+            }
+            for change in seal.changes {
+                hashes["\(change.kind) \(change.key)"] = change.hash.map { (change.kind, change.key, $0) }
+            }
+        }
+        var digest = RecordDigest()
+        for (kind, key, hash) in hashes.values { digest.change(kind, key, from: nil, to: hash) }
+        return digest
     }
 
     /// The largest checkpoint.
@@ -120,12 +166,7 @@ struct LedgerDatabase: Sendable {
         }
     }
 
-    func byteCountOnDisk() -> Int64 {
-        ["", "-wal"].reduce(0) { sum, suffix in
-            var attributes = stat()
-            return stat(pool.path + suffix, &attributes) == 0 ? sum + Int64(attributes.st_size) : sum
-        }
-    }
+    func byteCountOnDisk() -> Int64 { StoreFile.byteCountOnDisk(pool.path) }
 
     static func size(_ db: Database) throws -> UInt64 {
         let last = try Int64.fetchOne(db, sql: "SELECT max(idx) FROM leaf") ?? -1

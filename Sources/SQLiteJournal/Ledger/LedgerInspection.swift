@@ -7,8 +7,8 @@ import GRDB
 package struct LedgerInspection: Sendable {
     private let path: String
     private let queue: DatabaseQueue
-    /// What was signed last, as the state folder remembers it outside of the database.
-    package let signed: (size: UInt64, root: MerkleHash)?
+    /// What was committed last, as the state folder remembers it outside of the database.
+    private let mark: LedgerMark?
 
     /// - Parameter path: of a state folder, or of the file itself.
     /// - Throws: ``LedgerError`` when there is no ledger or it cannot be read.
@@ -22,15 +22,27 @@ package struct LedgerInspection: Sendable {
         }
         self.path = file
         let lock = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent(LedgerOpening.lockName)
-        let mark = (try? Data(contentsOf: lock)).flatMap { LedgerMark(line: Array($0)) }
-        signed = mark.map { ($0.size, $0.root) }
+        mark = (try? Data(contentsOf: lock)).flatMap { LedgerMark(line: Array($0)) }
         do {
             var configuration = Configuration()
             configuration.readonly = true
             configuration.busyMode = .timeout(5)
-            queue = try DatabaseQueue(path: file, configuration: configuration)
+            queue = try DatabaseQueue(path: StoreFile.readablePath(file), configuration: configuration)
         } catch {
             throw LedgerOpening.problem(error, file)
+        }
+    }
+
+    /// The records of a kind, once the newest entries and all records are known to be those that were committed last: for a
+    /// start on a disk that takes nothing.
+    package func soundRecords(_ kind: String) throws(LedgerError) -> [LedgerRecord] {
+        try read { db in
+            let size = try LedgerDatabase.size(db)
+            let frontier = try MerkleFrontier(size: size) { try LedgerDatabase.hash($0, db) }
+            guard let mark, mark.size == size, mark.root == frontier.root,
+                try LedgerDatabase.recordDigest(db) == mark.records
+            else { throw LedgerOpening.Broken("it is not what was committed last") }
+            return try LedgerDatabase.records(kind, db)
         }
     }
 
@@ -106,9 +118,9 @@ package struct LedgerInspection: Sendable {
             for trouble in try String.fetchAll(db, sql: "PRAGMA integrity_check(10)") where trouble != "ok" {
                 audit.found(.unreadable, "SQLite says: \(trouble)")
             }
-            if let signed, signed.size > audit.size {
+            if let mark, mark.size > audit.size {
                 audit.found(
-                    .entryMissing, "\(signed.size) entries were signed on this machine, \(audit.size) are there")
+                    .entryMissing, "\(mark.size) entries were committed on this machine, \(audit.size) are there")
             }
             return audit
         }

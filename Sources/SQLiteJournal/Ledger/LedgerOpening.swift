@@ -2,6 +2,7 @@ import Audit
 import Engine
 import Foundation
 import GRDB
+import Model
 
 /// Opens a ledger, or says why nothing may be written on it. A ledger is never repaired or begun anew by itself: what is
 /// wrong with it is what the audit is there to show.
@@ -15,20 +16,30 @@ struct LedgerOpening {
     /// `headgate audit verify` checks the rest.
     private static let checkedByteCount: Int64 = 256 << 20
 
-    init(folder: String) throws(LedgerError) {
+    /// What is known of the ledger outside of the database.
+    private(set) var mark: LedgerMark
+
+    init(folder: String, now: UnixTime) throws(LedgerError) {
         let path = folder + "/" + LedgerDatabase.fileName
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             lock = try StateLock(folder: folder, name: Self.lockName)
-            let mark = LedgerMark(line: lock.read(LedgerMark.byteCount))
-            if let mark, mark.size > 0, !FileManager.default.fileExists(atPath: path) {
+            let known = LedgerMark(line: lock.read(LedgerMark.byteCount))
+            let isThere = FileManager.default.fileExists(atPath: path)
+            if let known, known.size > 0, !isThere {
                 throw LedgerError.unusable(
-                    "\(path) is gone, \(mark.size) entries of it were signed; bring it back, or remove \(Self.lockName) too to begin a new ledger"
+                    "\(path) is gone, it had \(known.size) entries; bring it back, or remove \(Self.lockName) too to begin a new ledger"
                 )
             }
+            let since = Self.requestsSince(known, lock, hadLedger: !isThere && Self.hadLedger(folder), now)
             database = try LedgerDatabase(path: path)
             do {
-                frontier = try Self.check(database, mark)
+                let found = try Self.check(database, known)
+                frontier = found.frontier
+                mark = LedgerMark(
+                    size: frontier.size, root: frontier.root, records: found.records, requestsSince: since)
+                try lock.write(mark)
+                try lock.sync()
             } catch {
                 database.close()
                 throw error
@@ -38,30 +49,65 @@ struct LedgerOpening {
         }
     }
 
-    private static func check(_ database: LedgerDatabase, _ mark: LedgerMark?) throws -> MerkleFrontier {
+    /// From when on requests are followed: a ledger that begins anew, or whose folder is a copy, may have forgotten requests that
+    /// were executed. All of them were issued before.
+    private static func requestsSince(
+        _ known: LedgerMark?, _ lock: StateLock, hadLedger: Bool, _ now: UnixTime
+    ) -> UnixTime? {
+        hadLedger || !lock.isOriginal(known?.stamp) ? now : known?.requestsSince
+    }
+
+    /// The key that signs a ledger is made with the first one: where it is older, there was another.
+    private static func hadLedger(_ folder: String) -> Bool {
+        var attributes = stat()
+        guard stat(folder + "/audit.key", &attributes) == 0 else { return false }
+        return time(nil) - attributes.st_mtim.tv_sec > 5
+    }
+
+    private static func check(
+        _ database: LedgerDatabase, _ mark: LedgerMark?
+    ) throws -> (frontier: MerkleFrontier, records: RecordDigest) {
         if database.byteCountOnDisk() <= checkedByteCount {
             let verdict = try database.pool.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }
             guard verdict == "ok" else { throw Broken("SQLite says: \(verdict ?? "nothing")") }
         }
         let frontier = try database.frontier()
         try database.pool.read { db in try checkNewest(frontier, db) }
-        if let note = try database.newestNote() {
+        let note = try database.newestNote()
+        if let note {
             guard let checkpoint = try? Checkpoint(text: SignedNote(note).text) else {
                 throw Broken("its newest checkpoint cannot be read")
             }
             try check(LedgerMark(size: checkpoint.size, root: checkpoint.root), frontier, database)
         }
-        if let mark { try check(mark, frontier, database) }
-        return frontier
+        if let mark {
+            try check(mark, frontier, database)
+        } else if note != nil {
+            throw Broken("\(lockName), which knows how many entries it had, is gone or not readable")
+        }
+        return (frontier, try database.pool.read { db in try checkRecords(db, frontier, mark) })
     }
 
     private static func check(_ mark: LedgerMark, _ frontier: MerkleFrontier, _ database: LedgerDatabase) throws {
         guard mark.size <= frontier.size else {
-            throw Broken("it has \(frontier.size) entries, \(mark.size) were signed: it was rolled back or cut short")
+            throw Broken(
+                "it has \(frontier.size) entries, \(mark.size) were committed: it was rolled back, put back from a copy or cut short"
+            )
         }
         guard try database.root(size: mark.size) == mark.root else {
-            throw Broken("its first \(mark.size) entries are not those that were signed")
+            throw Broken("its first \(mark.size) entries are not those that were committed")
         }
+    }
+
+    /// The records are those that the mark knows, or, where the mark is older, those that the seals tell.
+    private static func checkRecords(
+        _ db: Database, _ frontier: MerkleFrontier, _ mark: LedgerMark?
+    ) throws -> RecordDigest {
+        let found = try LedgerDatabase.recordDigest(db)
+        let isExact = mark?.size == frontier.size
+        let expected = try isExact ? mark?.records ?? LedgerDatabase.sealedDigest(db) : LedgerDatabase.sealedDigest(db)
+        guard found == expected else { throw Broken("its records are not those that its entries tell") }
+        return found
     }
 
     /// The newest leaf and the subtrees on its way to the root agree.
@@ -97,6 +143,7 @@ struct LedgerOpening {
     }
 
     private static func damage(_ path: String, _ why: String) -> String {
-        "\(path) is damaged: \(why). Keep it, see headgate audit verify; to begin a new ledger move it and \(lockName) away"
+        "\(path) is damaged: \(why). Bring the newest back; or keep it, see headgate audit verify, and move it with "
+            + "-wal, -shm and \(lockName) away to begin a new ledger"
     }
 }

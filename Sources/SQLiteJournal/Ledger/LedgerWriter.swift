@@ -10,11 +10,16 @@ actor LedgerWriter {
     private let lock: StateLock
     /// Nil when a transaction failed: what is on the disk is looked up before the next.
     private var frontier: MerkleFrontier?
+    private var mark: LedgerMark
+    private var watch: LedgerWatch
 
-    init(database: LedgerDatabase, lock: StateLock, frontier: MerkleFrontier) {
-        self.database = database
-        self.lock = lock
-        self.frontier = frontier
+    init(_ opened: LedgerOpening) {
+        database = opened.database
+        lock = opened.lock
+        frontier = opened.frontier
+        mark = opened.mark
+        watch = LedgerWatch(path: database.pool.path)
+        try? watch.adopt(database)
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -33,19 +38,44 @@ actor LedgerWriter {
     private func commit(_ requests: [LedgerRequest], of ledger: SQLiteLedger) {
         let (time, start) = ledger.now
         do {
-            let before = try frontier ?? database.frontier()
+            let before = try known()
             frontier = nil
             let (group, firsts, after) = Self.group(requests, on: before, time: time)
-            try database.commit(group)
+            let records = try database.commit(group, mark.records ?? RecordDigest())
             frontier = after
+            try? write(LedgerMark(size: after.size, root: after.root, records: records))
             ledger.committed(requests.count, size: after.size, since: start)
             for (request, first) in zip(requests, firsts) { request.finish(.success(first)) }
+            // Nobody waits for it: until then a power cut leaves a mark that is behind, and the seals tell the rest.
+            try? lock.sync()
             // The log is read through anyway: a log that cannot be moved yet only grows.
             try? database.checkpointIfDue()
+            try? watch.adopt(database)
         } catch {
             let problem = ledger.refused(error)
             for request in requests { request.finish(.failure(problem)) }
         }
+    }
+
+    /// The tree as it is on the disk, once it is certain that nobody else has written.
+    private func known() throws -> MerkleFrontier {
+        let isTouched = try watch.isTouched(database, lock)
+        let frontier = try frontier ?? database.frontier()
+        if isTouched || frontier.size < mark.size {
+            guard frontier.size == mark.size, let records = mark.records else {
+                throw LedgerOpening.Broken("entries were added or removed while the gateway runs")
+            }
+            try watch.lookThrough(frontier, records)
+            try watch.adopt(database)
+        }
+        return frontier
+    }
+
+    private func write(_ changed: LedgerMark) throws {
+        var changed = changed
+        changed.requestsSince = mark.requestsSince
+        mark = changed
+        try lock.write(changed)
     }
 
     /// The transaction for `requests`, the index of each one's first leaf, and the tree behind it.
@@ -75,7 +105,7 @@ actor LedgerWriter {
     }
 
     func checkpoint(_ signer: NoteSigner) throws -> SignedNote {
-        let frontier = try frontier ?? database.frontier()
+        let frontier = try known()
         let stored = try database.newestNote().map { try SignedNote($0) }
         if let stored {
             let last = try Checkpoint(text: stored.text)
@@ -88,8 +118,13 @@ actor LedgerWriter {
         let checkpoint = Checkpoint(origin: signer.verifier.name, size: frontier.size, root: frontier.root)
         let note = try checkpoint.signed(by: signer)
         try database.store(note: note.bytes, size: frontier.size, signer: signer.verifier.description)
-        try lock.write(line: LedgerMark(size: frontier.size, root: frontier.root).line)
+        try watch.adopt(database)
         return note
+    }
+
+    /// Lets go of files that are not the gateway's any more, as they are.
+    func abandon() {
+        lock.release()
     }
 
     func close() {

@@ -2,7 +2,7 @@ package import Audit
 package import Engine
 import Foundation
 import GRDB
-import Model
+package import Model
 import Synchronization
 
 /// The ledger over SQLite: state and audit in one file of its own, one synced transaction for both.
@@ -19,16 +19,20 @@ package final class SQLiteLedger: Ledger {
     private let writer: LedgerWriter
     private let reader: LedgerReader
     private let state = Mutex(State())
+    package let requestsSince: UnixTime?
 
     struct State {
         var waiting: [LedgerRequest] = []
         var waitingByteCount = 0
         var figures = LedgerFigures()
         var isClosed = false
+        var isBroken = false
     }
 
     /// Name of the ledger's file in the state folder.
     package static let fileName = LedgerDatabase.fileName
+    /// All files that belong to it; the index of the log is left out, which readers change too.
+    package static let fileNames = [fileName, fileName + "-wal", LedgerOpening.lockName]
 
     /// The largest leaf or record.
     package static let bodyByteLimit = 1 << 20
@@ -42,9 +46,10 @@ package final class SQLiteLedger: Ledger {
     package init(folder: String, clock: any Timekeeper) throws(LedgerError) {
         path = folder + "/" + LedgerDatabase.fileName
         self.clock = clock
-        let opened = try LedgerOpening(folder: folder)
+        let opened = try LedgerOpening(folder: folder, now: clock.utc)
         database = opened.database
-        writer = LedgerWriter(database: opened.database, lock: opened.lock, frontier: opened.frontier)
+        requestsSince = opened.mark.requestsSince
+        writer = LedgerWriter(opened)
         reader = LedgerReader(database: opened.database)
         state.withLock { $0.figures.size = opened.frontier.size }
     }
@@ -74,7 +79,7 @@ package final class SQLiteLedger: Ledger {
         do {
             return try await writer.checkpoint(signer)
         } catch {
-            throw LedgerOpening.problem(error, path)
+            throw refused(error)
         }
     }
 
@@ -101,6 +106,20 @@ package final class SQLiteLedger: Ledger {
         }
         if isFirst { await writer.close() }
     }
+
+    /// Lets go of files that somebody else has changed, without writing anything into them: the database is never closed.
+    package func abandon() async {
+        let isFirst = state.withLock { state in
+            defer { state.isClosed = true }
+            return !state.isClosed
+        }
+        guard isFirst else { return }
+        Self.abandoned.withLock { $0.append(database) }
+        await writer.abandon()
+    }
+
+    /// Closing would write into files that are somebody else's now, and remove a log that may be the newest.
+    private static let abandoned = Mutex<[LedgerDatabase]>([])
 
     package var figures: LedgerFigures {
         let (byteCount, syncs) = (database.byteCountOnDisk(), database.meter.syncs)
@@ -148,7 +167,14 @@ package final class SQLiteLedger: Ledger {
 
     func refused(_ error: any Error) -> LedgerError {
         let problem = LedgerOpening.problem(error, path)
-        state.withLock { $0.figures.refused(problem) }
+        let isBroken = error is LedgerOpening.Broken || JournalOpening.isDamage(error)
+        state.withLock { state in
+            state.figures.refused(problem)
+            if isBroken { state.isBroken = true }
+        }
         return problem
     }
+
+    /// Whether the files are not what they were: nothing is written into them any more.
+    package var isBroken: Bool { state.withLock { $0.isBroken } }
 }

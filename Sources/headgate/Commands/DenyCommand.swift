@@ -7,7 +7,8 @@ struct DenyCommand: ParsableCommand {
         commandName: "deny",
         abstract: "Refuse a command that waits for a person.",
         discussion: """
-            The reason is what the sender learns from: pick the one that fits best, and say more with --note. \
+            The reason is what the sender learns from: pick the one that fits best, and say more with --note. It is about the \
+            request that waits now; with --digest only about the one with that digest.
             Exit code 0 when the gateway took the decision, 1 when it refuses or no gateway runs.
             """)
 
@@ -22,11 +23,12 @@ struct DenyCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Recorded with the decision.", valueName: "text"))
     var note: String?
 
+    @OptionGroup var digest: DigestOption
     @OptionGroup var person: PersonOption
     @OptionGroup var state: StateOption
 
     func run() throws {
         let decision = Decision(id: id, isApproval: false, reason: reason, note: note)
-        try decide(decision, as: person.resolved(), state)
+        try decide(decision, digest, as: person.resolved(), state) { _ in true }
     }
 }

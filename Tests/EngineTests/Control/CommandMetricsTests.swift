@@ -21,10 +21,9 @@ import Testing
 
     private static func decide(_ plant: inout DeskTests.Plant, _ number: UInt64, _ isApproval: Bool) throws {
         try plant.handle(
-            .decision(
-                IncomingDecision(
-                    id: ControlFixture.id(number), isApproval: isApproval, reason: isApproval ? nil : .wrongModel,
-                    sender: Sender(name: "room"))))
+            ControlFixture.decision(
+                ControlFixture.id(number), isApproval: isApproval, reason: isApproval ? nil : .wrongModel,
+                by: Sender(name: "room"), of: plant.desk))
     }
 
     @Test func decisionsAreCountedWithTheirTimesAndReasons() throws {

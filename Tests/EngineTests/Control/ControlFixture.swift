@@ -1,5 +1,6 @@
-import Engine
 import Model
+
+@testable import Engine
 
 /// A chiller with three setpoints: one with a fallback value, one that goes back to what it was, one that stays.
 enum ControlFixture {
@@ -73,6 +74,18 @@ enum ControlFixture {
             id: id(number), gateway: "gw", point: "chiller1/\(point)", action: action,
             value: isSet ? value.map { .double($0) } : nil, unit: isSet ? "Cel" : nil, issued: now.utc,
             expires: now.utc + .seconds(120), origin: Command.Origin(category: issuer.category, actor: issuer.name))
+    }
+
+    /// A decision about the command as `desk` has it, so that a person who was shown it would make it.
+    static func decision(
+        _ id: CommandID, isApproval: Bool = true, reason: HumanReason? = nil, note: String? = nil, by sender: Sender,
+        of desk: CommandDesk, token: DeliveryToken = 0
+    ) -> DeskEvent {
+        let digest = desk.active.first { $0.id == id }?.digest ?? []
+        return .decision(
+            IncomingDecision(
+                id: id, gateway: "gw", digest: digest, expires: desk.now.utc + .seconds(300), isApproval: isApproval,
+                reason: reason, note: note, sender: sender, token: token))
     }
 
     static func request(_ command: Command, _ issuer: Issuer = ai, isProven: Bool = true) -> IncomingRequest {

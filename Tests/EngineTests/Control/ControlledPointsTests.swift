@@ -40,7 +40,7 @@ import Testing
     @Test func whatADeviceWithLevelsInItsNameSaysIsHandedOver() {
         let tap = ReadingTap()
         tap.watch(ControlSite(Self.site()).watchedPoints) { _ in }
-        #expect(tap.wanted(of: "hall/ahu1")?.points == ["sp"])
+        #expect(tap.wanted(of: "hall/ahu1")?.points == ["sp", "temp"])
         #expect(tap.wanted(of: "hall") == nil)
     }
 

@@ -9,7 +9,7 @@ import Testing
     private func order(
         _ order: IncomingOrder.Order, _ by: String, copy: UInt8? = nil, at now: Moment
     ) -> DeskEvent {
-        let copy = copy.map { IncomingOrder.Copy(digest: [$0], expires: now.utc + .seconds(300)) }
+        let copy = copy.map { IncomingOrder.Copy(digest: [$0], issued: now.utc, expires: now.utc + .seconds(300)) }
         return .order(IncomingOrder(order, gateway: "gw", sender: Sender(name: by), copy: copy, token: 7))
     }
 

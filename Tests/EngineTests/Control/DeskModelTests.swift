@@ -151,9 +151,8 @@ struct DeskWorld {
         }
         let by = ["room", "chief", "panel", "opt"].randomElement(using: &random) ?? "room"
         try handle(
-            .decision(
-                IncomingDecision(
-                    id: held.id, isApproval: chance(80), reason: .comfort, sender: Sender(name: by))))
+            ControlFixture.decision(
+                held.id, isApproval: chance(80), reason: .comfort, by: Sender(name: by), of: desk))
     }
 
     private mutating func unlock() throws {
@@ -312,7 +311,7 @@ struct DeskWorld {
                 faults.append("\(command.id) is \(command.state) and \(isHolder ? "holds no slot" : "holds a slot")")
             }
         }
-        if desk.active.count > site.limits.inWork { faults.append("too many commands in memory") }
+        if desk.active.count > site.limits.inWork.all { faults.append("too many commands in memory") }
         if backlog == nil, ledger.count(ActiveCommand.recordKind) != desk.active.count {
             faults.append("records and memory differ")
         }

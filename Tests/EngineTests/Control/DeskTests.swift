@@ -11,6 +11,8 @@ import Testing
         var now = ControlFixture.start
         var records = MemoryRecords()
         var effects: [DeskEffect] = []
+        /// Audit entries that were committed.
+        var leafCount = 0
         var value: [String: PointValue] = ["a": .double(7), "b": .double(7), "c": .double(7)]
         let site: ControlSite
 
@@ -22,7 +24,10 @@ import Testing
         }
 
         mutating func take(_ new: [DeskEffect]) throws {
-            for case .commit(let records, let leaves) in new { try self.records.commit(records, leaves) }
+            for case .commit(let records, let leaves) in new {
+                try self.records.commit(records, leaves)
+                leafCount += leaves.count
+            }
             effects += new
         }
 
@@ -250,10 +255,9 @@ import Testing
         func decide(_ by: String, isApproval: Bool = true, isProven: Bool = true) throws -> RefusalCode? {
             plant.effects = []
             try plant.handle(
-                .decision(
-                    IncomingDecision(
-                        id: ControlFixture.id(1), isApproval: isApproval, sender: Sender(name: by, isProven: isProven),
-                        token: 5)))
+                ControlFixture.decision(
+                    ControlFixture.id(1), isApproval: isApproval, by: Sender(name: by, isProven: isProven),
+                    of: plant.desk, token: 5))
             for case .answer(5, let refusal) in plant.effects { return refusal?.code }
             return .badFormat
         }
@@ -277,7 +281,7 @@ import Testing
         #expect(plant.desk.active.first?.hold?.approvers == ["room", "chief", "panel"])
         try plant.read(running: false)
         try plant.handle(
-            .decision(IncomingDecision(id: ControlFixture.id(1), isApproval: true, sender: Sender(name: "panel"))))
+            ControlFixture.decision(ControlFixture.id(1), by: Sender(name: "panel"), of: plant.desk))
         #expect(plant.states(1).suffix(2) == [.approved, .rejected])
         #expect(plant.code(1) == .interlock)
     }

@@ -25,7 +25,9 @@ import Testing
         let command = command ?? ControlFixture.command(1, at: now)
         var context = GuardContext(
             stage: .request, command: command, issuer: ControlFixture.ai, isSigned: true, gateway: "gw",
-            settings: site.settings, point: site.points[command.point], lane: .autonomous, now: now, readings: readings)
+            settings: site.settings, point: site.points[command.point],
+            named: Dictionary(site.points.ids.compactMap { id in site.points[id].map { (id, $0.point) } }) { $1 },
+            lane: .autonomous, now: now, readings: readings)
         change?(&context)
         return context
     }
@@ -36,7 +38,7 @@ import Testing
         let verdicts = Guards.verdicts(Self.context())
         #expect(verdicts.worst == .pass)
         #expect(Set(verdicts.map(\.name)).count == verdicts.count)
-        #expect(verdicts.count == 21)
+        #expect(verdicts.count == 22)
     }
 
     static let wrongs: [(Change, RefusalCode)] = [

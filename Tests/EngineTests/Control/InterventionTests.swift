@@ -32,10 +32,9 @@ import Testing
         var plant = try DeskTests.Plant()
         try Self.held(&plant)
         try plant.handle(
-            .decision(
-                IncomingDecision(
-                    id: ControlFixture.id(1), isApproval: false, reason: .wrongData, note: "T4 is off",
-                    sender: Sender(name: "room"))))
+            ControlFixture.decision(
+                ControlFixture.id(1), isApproval: false, reason: .wrongData, note: "T4 is off",
+                by: Sender(name: "room"), of: plant.desk))
         let event = try #require(plant.events(1).last)
         #expect((event.state, event.reason, event.note) == (.denied, .wrongData, "wrong_data"))
         let intervention = try #require(try plan(plant).intervention)

@@ -209,9 +209,12 @@ import Testing
             await world.ask(2)
             #expect(await world.wait { world.outside.states(2) == [.rejected] })
             let chief = Sender(name: "chief")
-            let decision = IncomingDecision(id: ControlFixture.id(1), isApproval: true, sender: chief, token: 8)
+            let decision = IncomingDecision(
+                id: ControlFixture.id(1), gateway: "gw", digest: ControlFixture.request(large).digest,
+                expires: world.now.utc + .seconds(60), isApproval: true, sender: chief, token: 8)
             await world.room.submit(.decision(decision))
-            let copy = IncomingOrder.Copy(digest: [1], expires: world.now.utc + .seconds(60))
+            let copy = IncomingOrder.Copy(
+                digest: [1], issued: world.now.utc, expires: world.now.utc + .seconds(60))
             let lane = IncomingOrder.Order.lane(issuer: "opt", point: "chiller1/a", .shadow)
             await world.room.submit(.order(IncomingOrder(lane, sender: chief, copy: copy, token: 9)))
             #expect(await world.wait { world.outside.notes.withLock { $0.answers[9] != nil } })

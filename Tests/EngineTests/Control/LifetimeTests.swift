@@ -11,13 +11,13 @@ import Testing
     private func unlock(gateway: String?, _ digest: UInt8 = 1, at now: Moment) -> IncomingOrder {
         IncomingOrder(
             .lockout(.site, isOn: false), gateway: gateway, sender: Sender(name: "room"),
-            copy: IncomingOrder.Copy(digest: [digest], expires: now.utc + .seconds(300)), token: 7)
+            copy: IncomingOrder.Copy(digest: [digest], issued: now.utc, expires: now.utc + .seconds(300)), token: 7)
     }
 
     private func lock(gateway: String? = nil, at now: Moment) -> IncomingOrder {
         IncomingOrder(
             .lockout(.site, isOn: true), gateway: gateway, sender: Sender(name: "room"),
-            copy: IncomingOrder.Copy(digest: [99], expires: now.utc + .seconds(300)))
+            copy: IncomingOrder.Copy(digest: [99], issued: now.utc, expires: now.utc + .seconds(300)))
     }
 
     @Test(arguments: [("gw", nil), ("other", .unknownPoint), (nil, .badFormat)] as [(String?, RefusalCode?)])
@@ -94,7 +94,8 @@ import Testing
 
     @Test func issuersThatFloodLeaveTheOthersTheirShare() throws {
         var limits = DeskLimits()
-        (limits.remembered, limits.rememberedPerIssuer, limits.requestBurst) = (60, 40, 1000)
+        limits.remembered = DeskLimits.Room(machines: 60, persons: 30)
+        (limits.rememberedPerIssuer, limits.requestBurst) = (40, 1000)
         var site = ControlFixture.site()
         site.limits = limits
         var plant = try Plant(site)
@@ -105,12 +106,12 @@ import Testing
         }
         #expect(plant.desk.figures.unrecorded > 200)
         #expect(plant.records.count("done") <= 60)
-        // 60 for six issuers: five for each whatever happens.
+        // 30 for three persons: five for each whatever happens.
         for number in 0..<5 as Range<UInt64> {
             try plant.ask(9000 + number, ControlFixture.room, value: 99)
             #expect(plant.code(9000 + number) == .outOfLimits)
         }
-        #expect(plant.records.count("done") <= 60)
+        #expect(plant.records.count("done") <= 65)
     }
 
     @Test func everybodyHasHisShareWhateverTheOthersDo() {

@@ -13,7 +13,7 @@ import Testing
         plant.effects.removeAll { if case .answer = $0 { true } else { false } }
         let sender = Sender(name: name, account: account)
         try plant.handle(
-            .decision(IncomingDecision(id: ControlFixture.id(1), isApproval: true, sender: sender, token: 5)))
+            ControlFixture.decision(ControlFixture.id(1), by: sender, of: plant.desk, token: 5))
         for case .answer(5, let refusal) in plant.effects { return refusal?.code }
         return .badFormat
     }
@@ -139,7 +139,7 @@ import Testing
         try lane(.advise, &plant)
         try plant.ask(1, lease: 60)
         let sender = Sender(name: "chief")
-        try plant.handle(.decision(IncomingDecision(id: ControlFixture.id(1), isApproval: true, sender: sender)))
+        try plant.handle(ControlFixture.decision(ControlFixture.id(1), by: sender, of: plant.desk))
         try plant.answer()
         try plant.pass(30)
         try plant.ask(2, action: .renew, lease: 60)
