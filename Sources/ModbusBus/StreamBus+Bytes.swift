@@ -167,14 +167,14 @@ extension StreamBus {
             bytes)
     }
 
-    /// The transaction is the one that is waited for, so no other answer will come to it.
+    /// It is dropped, since the right answer may still come; if none does, it is what is to be said about the time-out.
     private func misaddressed(_ frame: TCPFrames.Frame, _ request: Waiting) {
         figures.garbled += 1
         let words = "a reply from unit \(frame.unit) instead of \(request.expected.unit)"
         trace(
-            words, unit: frame.unit, transaction: frame.transaction,
+            "\(words) was dropped", unit: frame.unit, transaction: frame.transaction,
             TCPFrames.frame(transaction: frame.transaction, unit: frame.unit, pdu: frame.pdu))
-        finish(frame.transaction, with: .failure(Failure(error: .garbled(words))))
+        waiting[frame.transaction]?.objection = words
     }
 
     // MARK: - Time-outs
@@ -196,7 +196,7 @@ extension StreamBus {
         trace(words(error, request), unit: unit, transaction: shown(transaction), rtuReply.bytes)
         if framing == .rtu { restLine(request) }
         request.continuation.resume(returning: .failure(Failure(error: error)))
-        if !request.isSeeking { losePatience() }
+        if !request.isSeeking, request.objection == nil { losePatience() }
     }
 
     private func words(_ error: BusError, _ request: Waiting) -> String {
@@ -212,6 +212,7 @@ extension StreamBus {
     /// What it was that came instead of an answer.
     private func unanswered(_ request: Waiting) -> BusError {
         let unit = request.expected.unit
+        if let objection = request.objection { return .garbled(objection) }
         let frame = RTUReply.frame(unit: unit, pdu: request.pdu)
         if request.held != nil || (framing == .rtu && rtuReply.isOnlyEcho(of: frame)) {
             if request.held == nil || echo.knowledge == .present { sawEcho(unit, frame) }

@@ -25,6 +25,8 @@ package actor StreamBus: Bus {
         var company: Int
         /// A valid answer that may be the echo of the request.
         var held: [UInt8]?
+        /// What came in its place and was dropped, in words.
+        var objection: String?
         var continuation: CheckedContinuation<Result<[UInt8], Failure>, Never>
         var timer: Scheduled<Void>
     }
@@ -262,7 +264,9 @@ package actor StreamBus: Bus {
         channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: promise)
         guard let error = failure.value else { return }
         let words = "nothing was sent: \(Self.words(for: error))"
-        if let request = waiting[transaction] { trace(words, unit: request.expected.unit, transaction: shown(transaction)) }
+        if let request = waiting[transaction] {
+            trace(words, unit: request.expected.unit, transaction: shown(transaction))
+        }
         finish(transaction, with: .failure(Failure(error: .linkDown(words), fate: .neverLeft)))
     }
 
