@@ -165,8 +165,12 @@ package actor StreamBus: Bus {
     private func readyChannel(for unit: UInt8) async throws(BusError) -> any Channel {
         let channel = try await open()
         await rest(until: max(quietUntil, late.quietUntil(unit)))
-        guard channel.isActive else { throw .linkDown("\(endpoint) closed the connection") }
-        return channel
+        if channel.isActive { return channel }
+        // It ended while the gateway waited: nothing was sent on it.
+        let another = try await open()
+        await rest(until: quietUntil)
+        guard another.isActive else { throw .linkDown("\(endpoint) closed the connection") }
+        return another
     }
 
     /// The same, and not one that the other end has closed already: what is sent there nobody reads.

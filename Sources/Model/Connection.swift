@@ -123,7 +123,8 @@ package struct Connection: Hashable, Sendable {
 
     package init(
         name: String, channel: Channel, timeout: Duration = .seconds(1), minTimeout: Duration? = nil,
-        connectTimeout: Duration = .seconds(3), connectDelay: Duration = .zero, pause: Duration = .zero, inFlight: Int = 1
+        connectTimeout: Duration = .seconds(3), connectDelay: Duration = .zero, pause: Duration = .zero,
+        inFlight: Int = 1
     ) {
         self.name = name
         self.channel = channel

@@ -5,8 +5,8 @@ struct ConnectionParser {
     let problems: ProblemList
 
     private static let keys = [
-        "tcp", "serial", "rtu_over_tcp", "timeout", "min_timeout", "connect_timeout", "connect_delay", "pause", "in_flight",
-        "baud", "format", "rs485",
+        "tcp", "serial", "rtu_over_tcp", "timeout", "min_timeout", "connect_timeout", "connect_delay", "pause",
+        "in_flight", "baud", "format", "rs485",
     ]
 
     func parse(_ field: Field) -> [Connection] {

@@ -22,7 +22,7 @@ import Testing
         // Only the adapter answers: the device is dead.
         let peer = try HostilePeer { _, request in .send(request) }
         defer { peer.stop() }
-        let bus = RTUOverTCPTests.bus(peer.port)
+        let bus: any Bus = RTUOverTCPTests.bus(peer.port)
         #expect(await Self.read(bus, Self.coils) == .failure(.noResponse))
         #expect(await bus.remark(on: 1) == "only the local echo of the adapter came back")
         await bus.close()
