@@ -324,13 +324,13 @@ extension BusError {
     fileprivate var isPassing: Bool {
         switch self {
         case .noResponse, .garbled, .refused(0x05), .refused(0x06): true
-        case .linkDown, .refused, .invalidRequest: false
+        case .linkDown, .mismatch, .refused, .invalidRequest: false
         }
     }
 
     fileprivate var reason: String {
         switch self {
-        case .linkDown(let words), .garbled(let words), .invalidRequest(let words): words
+        case .linkDown(let words), .garbled(let words), .mismatch(let words), .invalidRequest(let words): words
         case .noResponse: "no answer in time"
         case .refused(let code): "refused with exception \(code)"
         }

@@ -206,6 +206,8 @@ package actor Poller {
     private static let extraRequests = 24
     /// Attempts while a device says that it is busy.
     private static let busyAttempts = 3
+    /// Before the second attempt; twice as long before the third.
+    private static let busyPause = Duration.milliseconds(50)
 
     /// Asks for a block. For one that was left unanswered several times a single value is asked for first: a device that
     /// gives that, and is silent about the block again, is not away, the block is too large for it.
@@ -254,6 +256,8 @@ package actor Poller {
                 if devices[index].answered(block) { tellLearned(of: index) }
                 return (PollAnswer(block: block, time: time, result: .success(reply.words)), nil)
             case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
+                // A device that is busy still is so a millisecond later.
+                await rest(Self.busyPause * attempt)
                 attempt += 1
             case .failure(let error):
                 noteFailure(error, of: index, cost: cost)
@@ -297,7 +301,7 @@ package actor Poller {
         switch error {
         case .refused(2)?, .refused(3)?: break
         case .noResponse? where devices[index].isTooLarge(block): break
-        case .refused?, .noResponse?, .linkDown?, .garbled?, .invalidRequest?, nil: return []
+        case .refused?, .noResponse?, .linkDown?, .garbled?, .mismatch?, .invalidRequest?, nil: return []
         }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
@@ -311,7 +315,7 @@ package actor Poller {
     private func fault(afterWhichNothingIsAsked error: BusError?) -> PollFault? {
         switch error {
         case .linkDown?, .noResponse?, .refused(0x0A)?, .refused(0x0B)?: error.map(PollFault.init)
-        case .garbled?, .refused?, .invalidRequest?, nil: nil
+        case .garbled?, .mismatch?, .refused?, .invalidRequest?, nil: nil
         }
     }
 
