@@ -59,6 +59,8 @@ let package = Package(
         // C libraries.
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        // TLS to brokers: the library that libmosquitto is linked with anyway.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         // openpty and the kernel's serial ioctls, which the toolchain's Glibc module leaves out.
         .systemLibrary(name: "CTerminal"),
@@ -67,7 +69,8 @@ let package = Package(
         .target(
             name: "ModbusBus", dependencies: ["CModbus", "CTerminal", "Engine", "Model"] + nio, swiftSettings: strict),
         .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
-        .target(name: "MosquittoUplink", dependencies: ["CMosquitto", "Engine", "Model"], swiftSettings: strict),
+        .target(
+            name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Model"], swiftSettings: strict),
         .target(
             name: "Profiles",
             dependencies: ["Model", .product(name: "Yams", package: "Yams")],

@@ -4,7 +4,7 @@
 # Not in the list on purpose: libsystemd-dev (its installation can upgrade systemd itself; Headgate does not use it).
 set -eu
 
-libraries="libmodbus-dev libmosquitto-dev libsqlite3-dev"
+libraries="libmodbus-dev libmosquitto-dev libsqlite3-dev libssl-dev"
 compiler="gcc libc6-dev make pkg-config"
 peers="mosquitto mosquitto-clients socat mbpoll openssl"
 checkers="python3 python3-jsonschema python3-paho-mqtt python3-jwt python3-cryptography python3-yaml python3-venv"

@@ -12,6 +12,8 @@ final class Inlet: Sendable {
         /// What this session has asked for.
         var subscribed: [String] = []
         var requests: [Int32: String] = [:]
+        /// Bytes of the payloads that the library is about to hand over, as the broker sent them.
+        var payloadByteCounts: [Int] = []
         var unsettled: Set<Receipt> = []
         var isGivenBack = false
         var figures = IntakeFigures()
@@ -26,24 +28,11 @@ final class Inlet: Sendable {
     let inbox = Inbox<InboundMessage>()
     private let state = Mutex(State())
     private let changed = DispatchSemaphore(value: 0)
-    /// A pipe that wakes the network thread; both ends do not block.
-    let wakeReader: Int32
-    private let wakeWriter: Int32
+    private let bell: Bell
 
-    init?(_ settings: IntakeSettings) {
+    init(_ settings: IntakeSettings, bell: Bell) {
         self.settings = settings
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { return nil }
-        for end in ends {
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
-        (wakeReader, wakeWriter) = (ends[0], ends[1])
-    }
-
-    deinit {
-        Foundation.close(wakeReader)
-        Foundation.close(wakeWriter)
+        self.bell = bell
     }
 
     var figures: IntakeFigures { state.withLock { $0.figures } }
@@ -53,15 +42,9 @@ final class Inlet: Sendable {
 
     // MARK: - Any thread
 
-    /// The network thread has something to send.
-    func wake() {
-        var byte: UInt8 = 1
-        _ = write(wakeWriter, &byte, 1)
-    }
-
     func subscribe(_ filters: [String]) {
         state.withLock { $0.filters = filters }
-        wake()
+        bell.ring()
     }
 
     func acknowledge(_ receipt: Receipt) {
@@ -89,9 +72,14 @@ final class Inlet: Sendable {
     /// Something was read.
     func noteHeard() { state.withLock { $0.heard = .now } }
 
-    func drainWakes() {
-        var bytes = [UInt8](repeating: 0, count: 64)
-        while read(wakeReader, &bytes, bytes.count) > 0 {}
+    func expect(_ payloadByteCounts: [Int]) {
+        guard !payloadByteCounts.isEmpty else { return }
+        state.withLock { $0.payloadByteCounts += payloadByteCounts }
+    }
+
+    /// Bytes of the payload of the message that the library hands over now, as the broker sent it.
+    func takePayloadByteCount() -> Int? {
+        state.withLock { $0.payloadByteCounts.isEmpty ? nil : $0.payloadByteCounts.removeFirst() }
     }
 
     /// A session stands, or is gone: receipts of the last one are worth nothing.
@@ -99,6 +87,7 @@ final class Inlet: Sendable {
         state.withLock { state in
             state.subscribed = []
             state.requests = [:]
+            state.payloadByteCounts = []
             state.unsettled = []
             state.isGivenBack = false
             state.figures.refusedFilters = []
@@ -116,6 +105,9 @@ final class Inlet: Sendable {
             )
         }
     }
+
+    /// Whether the broker owes an answer to a subscription.
+    var isAsking: Bool { state.withLock { !$0.requests.isEmpty } }
 
     func asked(_ filter: String, messageID: Int32) {
         state.withLock { $0.requests[messageID] = filter }

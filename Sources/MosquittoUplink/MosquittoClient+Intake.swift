@@ -6,62 +6,80 @@ import Model
 /// Receiving. libmosquitto queues the acknowledgement of a message before it hands the message over; in threaded mode
 /// nothing that is queued leaves but by `mosquitto_loop_write`, which this thread calls only when all is settled.
 extension MosquittoClient {
+    /// Why a session is over.
+    struct End {
+        /// The library's code.
+        var code: Int32
+        /// What this side knows better than the library.
+        var reason: String?
+        /// Whether it is this side that ends it, in order.
+        var isOurs = false
+    }
+
+    /// Longest wait while nothing happens: the library looks after its keepalive by the second.
+    private static let longestWait: Int32 = 500
+
     /// One turn of the network thread: reads up to a window of messages, has them settled, writes.
     ///
-    /// - Returns: the library's code, and why the session is to be ended where it is not for the library to say.
-    func turn(_ inlet: Inlet, isStopping: () -> Bool) -> (code: Int32, reason: String?) {
-        if isConnected { renewSubscriptions(inlet) }
-        guard wait(for: inlet) else { return (MOSQ_ERR_NO_CONN.rawValue, nil) }
-        let code = readWindow(inlet)
-        // With the session gone there is nothing to hold back: what it delivered is delivered again.
-        guard code == MOSQ_ERR_SUCCESS.rawValue else { return (code, nil) }
-        let settlement = inlet.waitUntilSettled(isLost: { hasHungUp }, isStopping: isStopping)
-        if let reason = reasonToEnd(settlement, inlet) {
-            // Nothing that is queued may leave: an acknowledgement among it would be a lie.
-            shutdown(mosquitto_socket(pointer), Int32(SHUT_RDWR))
-            mosquitto_loop_write(pointer, 1)
-            return (MOSQ_ERR_CONN_LOST.rawValue, reason)
+    /// - Returns: why the session is over; nil while it goes on.
+    func turn(_ line: BrokerLine, isStopping: () -> Bool) -> End? {
+        if isConnected, let inlet { renewSubscriptions(inlet) }
+        let isIdle = line.isBlocked || !mosquitto_want_write(pointer)
+        if line.wait(wake: bell.reader, atMost: isIdle ? Self.longestWait : 0) { bell.answer() }
+        let lost = line.receive()
+        if let end = read(line) { return end }
+        if let inlet {
+            let settlement = inlet.waitUntilSettled(isLost: { line.hasHungUp }, isStopping: isStopping)
+            if let reason = reasonToEnd(settlement, inlet) {
+                // Nothing that is queued may leave: an acknowledgement among it would be a lie.
+                return End(code: MOSQ_ERR_CONN_LOST.rawValue, reason: reason, isOurs: true)
+            }
         }
-        if mosquitto_want_write(pointer) {
-            let code = mosquitto_loop_write(pointer, 1)
-            guard code == MOSQ_ERR_SUCCESS.rawValue else { return (code, nil) }
+        if let lost { return End(code: MOSQ_ERR_CONN_LOST.rawValue, reason: lost) }
+        return write(line)
+    }
+
+    /// Has the library read what came, as far as messages may be unsettled.
+    private func read(_ line: BrokerLine) -> End? {
+        let received = line.received
+        while true {
+            let room = inlet.map { $0.settings.window - $0.unsettledCount } ?? .max
+            guard room > 0 else { return nil }
+            do throws(FrameFault) {
+                let (counts, isAny) = try line.deliver(messages: room)
+                inlet?.expect(counts)
+                guard isAny else { break }
+            } catch {
+                return End(code: MOSQ_ERR_PROTOCOL.rawValue, reason: error.reason)
+            }
+            while hasInput {
+                let code = mosquitto_loop_read(pointer, 1)
+                guard code == MOSQ_ERR_SUCCESS.rawValue else { return End(code: code) }
+            }
         }
-        return (mosquitto_loop_misc(pointer), nil)
+        if line.received != received { inlet?.noteHeard() }
+        return nil
     }
 
-    /// Waits a moment for anything to do; `poll`, because the library's own `select` ends at descriptor 1023.
-    private func wait(for inlet: Inlet) -> Bool {
-        let socket = mosquitto_socket(pointer)
-        guard socket >= 0 else { return false }
-        let events = Int16(POLLIN) | (mosquitto_want_write(pointer) ? Int16(POLLOUT) : 0)
-        var polled = [
-            pollfd(fd: socket, events: events, revents: 0),
-            pollfd(fd: inlet.wakeReader, events: Int16(POLLIN), revents: 0),
-        ]
-        poll(&polled, 2, 100)
-        if polled[1].revents != 0 { inlet.drainWakes() }
-        return true
+    private var hasInput: Bool {
+        var polled = pollfd(fd: mosquitto_socket(pointer), events: Int16(POLLIN), revents: 0)
+        return polled.fd >= 0 && poll(&polled, 1, 0) > 0
     }
 
-    private func readWindow(_ inlet: Inlet) -> Int32 {
-        var code = MOSQ_ERR_SUCCESS.rawValue
-        while code == MOSQ_ERR_SUCCESS.rawValue, inlet.unsettledCount < inlet.settings.window {
-            var polled = pollfd(fd: mosquitto_socket(pointer), events: Int16(POLLIN), revents: 0)
-            guard polled.fd >= 0, poll(&polled, 1, 0) > 0 else { break }
-            code = mosquitto_loop_read(pointer, 1)
-            if code == MOSQ_ERR_SUCCESS.rawValue { inlet.noteHeard() }
-        }
-        return code
+    private func write(_ line: BrokerLine) -> End? {
+        var isEmpty = true
+        repeat {
+            if mosquitto_want_write(pointer) {
+                let code = mosquitto_loop_write(pointer, 1)
+                if code != MOSQ_ERR_SUCCESS.rawValue, code != MOSQ_ERR_NO_CONN.rawValue { return End(code: code) }
+            }
+            let (lost, isTaken) = line.forward()
+            if let lost { return End(code: MOSQ_ERR_CONN_LOST.rawValue, reason: lost) }
+            isEmpty = isTaken
+        } while isEmpty && mosquitto_want_write(pointer)
+        let code = mosquitto_loop_misc(pointer)
+        return code == MOSQ_ERR_SUCCESS.rawValue ? nil : End(code: code)
     }
-
-    /// Whether the other side has closed the connection.
-    private var hasHungUp: Bool {
-        var polled = pollfd(fd: mosquitto_socket(pointer), events: Self.peerClosed, revents: 0)
-        return poll(&polled, 1, 0) > 0 && polled.revents & (Self.peerClosed | Int16(POLLHUP) | Int16(POLLERR)) != 0
-    }
-
-    /// POLLRDHUP, which is hidden behind a macro of GNU's.
-    private static let peerClosed: Int16 = 0x2000
 
     private func reasonToEnd(_ settlement: Inlet.Settlement, _ inlet: Inlet) -> String? {
         switch settlement {
@@ -101,11 +119,12 @@ extension MosquittoClient {
     private func inbound(
         _ message: mosquitto_message, _ properties: OpaquePointer?, receipt: Receipt
     ) -> InboundMessage {
-        let byteCount = Int(message.payloadlen)
+        let byteCount = inlet?.takePayloadByteCount() ?? Int(message.payloadlen)
+        let passed = Array(UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen)))
         let isTaken = byteCount <= inlet?.settings.largestPayload ?? 0
         var inbound = InboundMessage(
             topic: message.topic.map { String(cString: $0) } ?? "",
-            payload: isTaken ? Array(UnsafeRawBufferPointer(start: message.payload, count: byteCount)) : [],
+            payload: isTaken ? passed : [],
             payloadByteCount: byteCount, qos: Int(message.qos), isRetained: message.retain, receipt: receipt)
         guard let properties else { return inbound }
         inbound.responseTopic = text(properties, MQTT_PROP_RESPONSE_TOPIC)

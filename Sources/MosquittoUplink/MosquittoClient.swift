@@ -1,5 +1,4 @@
 import CMosquitto
-import Dispatch
 import Engine
 import Foundation
 import Model
@@ -25,11 +24,12 @@ final class MosquittoClient: Sendable {
         /// Why the broker refused or ended the session: its code, and in words.
         var reason: (code: Int32, words: String)?
         var resetReason: String?
+        /// Since when the broker owes an acknowledgement; nil while it owes none.
+        var owesSince: ContinuousClock.Instant?
     }
 
-    /// Whether the network thread is in connect(2), out of which only ``abandonConnecting()`` gets it in good time.
-    private let isConnecting = Mutex(false)
-
+    /// Wakes the network thread.
+    let bell: Bell
     let isVersion5: Bool
     let inbox = Inbox<UplinkEvent>()
     /// Where messages come in; nil for a connection that only publishes.
@@ -41,10 +41,10 @@ final class MosquittoClient: Sendable {
 
     init?(settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings?) {
         _ = MosquittoLibrary.isReady
-        inlet = intake.flatMap(Inlet.init)
         // What comes in while nobody is here is kept by the broker.
-        guard (inlet != nil) == (intake != nil), let pointer = mosquitto_new(settings.clientID, intake == nil, nil)
-        else { return nil }
+        guard let bell = Bell(), let pointer = mosquitto_new(settings.clientID, intake == nil, nil) else { return nil }
+        self.bell = bell
+        inlet = intake.map { Inlet($0, bell: bell) }
         handle = Handle(pointer: pointer)
         isVersion5 = settings.version == .v5
         mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, Int32(settings.version.rawValue))
@@ -68,43 +68,34 @@ final class MosquittoClient: Sendable {
     var isConnected: Bool { state.withLock { $0.isConnected } }
 
     /// Asks the network thread to end this session, for a reason in words.
-    func requestReset(_ reason: String) { state.withLock { $0.resetReason = reason } }
+    func requestReset(_ reason: String) {
+        state.withLock { $0.resetReason = reason }
+        bell.ring()
+    }
 
     /// Why the session shall end; nil where nobody asked.
     var resetReason: String? { state.withLock { $0.resetReason } }
 
     var unacknowledgedCount: Int { state.withLock { $0.tokens.count } }
 
+    /// How long the broker has owed an acknowledgement without giving any.
+    var owedFor: Duration { state.withLock { $0.owesSince.map { ContinuousClock.now - $0 } ?? .zero } }
+
     // MARK: - Connecting
 
-    /// Connects, without a word of MQTT yet. The kernel alone would try for two minutes where nobody answers.
+    /// Gives the library its end of a line to the broker; nothing of MQTT is sent yet.
     ///
-    /// - Parameters:
-    ///   - pingInterval: seconds, see MQTT 5, 3.1.2.10.
-    ///   - limit: how long each address of the host may take.
-    /// - Returns: the library's code.
-    func connect(
-        to endpoint: Endpoint, pingInterval: Int32, properties: OpaquePointer?, within limit: Duration
-    ) -> Int32 {
-        let watch = DispatchSource.makeTimerSource()
-        let interval = DispatchTimeInterval.milliseconds(Int(limit.milliseconds))
-        watch.schedule(deadline: .now() + interval, repeating: interval)
-        watch.setEventHandler { [self] in abandonConnecting() }
-        isConnecting.withLock { $0 = true }
-        watch.resume()
-        defer {
-            watch.cancel()
-            isConnecting.withLock { $0 = false }
+    /// - Parameter pingInterval: seconds, see MQTT 5, 3.1.2.10.
+    /// - Returns: our end of the line.
+    func connect(pingInterval: Int32, properties: OpaquePointer?) throws(ConnectFault) -> Int32 {
+        guard let exchange = BrokerLine.Exchange() else { throw ConnectFault(reason: "no socket on 127.0.0.1") }
+        defer { exchange.end() }
+        let code = mosquitto_connect_bind_v5(pointer, "127.0.0.1", exchange.port, pingInterval, nil, properties)
+        guard code == MOSQ_ERR_SUCCESS.rawValue, let end = exchange.finish(mosquitto_socket(pointer)) else {
+            throw ConnectFault(
+                reason: "the MQTT library cannot open a session: \(String(cString: mosquitto_strerror(code)))")
         }
-        return mosquitto_connect_bind_v5(
-            pointer, endpoint.host, Int32(endpoint.port), pingInterval, nil, properties)
-    }
-
-    /// Gives up the address that is being connected to, if any: Linux ends a connect(2) whose socket is shut down.
-    func abandonConnecting() {
-        isConnecting.withLock { isConnecting in
-            if isConnecting { shutdown(mosquitto_socket(pointer), Int32(SHUT_RDWR)) }
-        }
+        return end
     }
 
     // MARK: - Publishing
@@ -123,6 +114,7 @@ final class MosquittoClient: Sendable {
         let early = state.withLock { state -> PublishOutcome? in
             if let outcome = state.early?.removeValue(forKey: messageID) { return outcome }
             state.tokens[messageID] = token
+            state.owesSince = state.owesSince ?? .now
             return nil
         }
         if let early { inbox.post(.outcome(token, early)) }
@@ -206,7 +198,10 @@ final class MosquittoClient: Sendable {
         // MQTT 5, 3.4.2.1: 0x10 "no matching subscribers" and everything below 0x80 is success.
         let outcome: PublishOutcome = reason < 0x80 ? .acknowledged : .refused(UInt8(truncatingIfNeeded: reason))
         let token = state.withLock { state -> PublishToken? in
-            if let token = state.tokens.removeValue(forKey: messageID) { return token }
+            if let token = state.tokens.removeValue(forKey: messageID) {
+                state.owesSince = state.tokens.isEmpty ? nil : .now
+                return token
+            }
             state.early?[messageID] = outcome
             return nil
         }

@@ -13,25 +13,23 @@ package final class MosquittoUplink: Uplink {
     private let isStopping = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
     private let bounds: ClosedRange<Double>
-    private let connectTime: Duration
+    private let answerTime: Duration
     private let lookup: BrokerName.Lookup
 
     /// How long a goodbye may take.
     private static let closingTime = Duration.seconds(1)
     /// MQTT 5, 3.14.2.1: another client connected with our client id.
     private static let takenOver: Int32 = 0x8E
-    /// A session that another client took over is not fought for at once.
-    private static let takenOverPause = 30.0
 
     /// - Parameters:
     ///   - will: what the broker publishes when this client disappears; nil for nothing.
     ///   - intake: for a connection that also takes messages in, see ``Intake``. Its session outlives the connection.
-    ///   - reconnect: shortest and longest pause between attempts, in seconds; it doubles in between.
-    ///   - connectTime: how long a broker may take to accept a connection, and then to answer: the next one of the list may
-    ///     be well.
+    ///   - reconnect: shortest and longest pause between attempts, in seconds, see ``ReconnectPause``.
+    ///   - answerTime: how long a broker may take to accept a connection and to answer the CONNECT. One of a list may take as
+    ///     long to answer anything else: the next one of the list may be well.
     package init(
         settings: PublisherSettings, will: OutboundMessage?, intake: IntakeSettings? = nil,
-        reconnect: ClosedRange<Double> = 1...15, connectTime: Duration = .seconds(10),
+        reconnect: ClosedRange<Double> = 1...60, answerTime: Duration = .seconds(20),
         lookup: @escaping BrokerName.Lookup = BrokerName.system
     ) throws(UplinkError) {
         guard let client = MosquittoClient(settings: settings, will: will, intake: intake) else {
@@ -41,7 +39,7 @@ package final class MosquittoUplink: Uplink {
         self.intake = intake
         self.client = client
         bounds = reconnect
-        self.connectTime = connectTime
+        self.answerTime = answerTime
         self.lookup = lookup
         let thread = Thread { [self] in run() }
         thread.name = "mqtt \(settings.name)"
@@ -54,7 +52,7 @@ package final class MosquittoUplink: Uplink {
 
     package func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
         try client.publish(message, token: token)
-        client.inlet?.wake()
+        client.bell.ring()
     }
 
     package func reset(_ reason: String) {
@@ -66,8 +64,9 @@ package final class MosquittoUplink: Uplink {
         while client.isConnected, client.unacknowledgedCount > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(10))
         }
-        isStopping.store(true, ordering: .relaxed)
         mosquitto_disconnect_v5(client.pointer, 0, nil)
+        isStopping.store(true, ordering: .releasing)
+        client.bell.ring()
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async { [self] in
                 waitUntilEnded()
@@ -81,98 +80,110 @@ package final class MosquittoUplink: Uplink {
     /// A thread that is still looking up a name is left alone: it ends by itself, and sends nothing more.
     private func waitUntilEnded() {
         let deadline = DispatchTime.now() + .milliseconds(Int(Self.closingTime.milliseconds))
-        while ended.wait(timeout: .now() + .milliseconds(20)) == .timedOut {
-            if DispatchTime.now() > deadline { return }
-            client.abandonConnecting()
-        }
+        guard ended.wait(timeout: deadline) == .success else { return }
         // Whoever else closes need not wait.
         ended.signal()
     }
 
     // MARK: - Network thread
 
+    /// How one attempt at a broker ended.
+    private struct Ending {
+        var reason: String
+        /// How long the session stood; nil where none came about.
+        var lasted: Duration?
+        var isTakenOver = false
+    }
+
     private func run() {
         defer { ended.signal() }
-        var broker = 0
-        var pause = bounds.lowerBound
-        while !isStopping.load(ordering: .relaxed) {
-            let endpoint = settings.brokers[broker % settings.brokers.count]
-            let wasConnected = runSession(endpoint)
-            broker += 1
-            if wasConnected.lasted { pause = bounds.lowerBound }
-            if wasConnected.takenOver { pause = max(pause, Self.takenOverPause) }
-            sleepInterruptibly(pause * Double.random(in: 1...1.25))
-            pause = min(pause * 2, bounds.upperBound)
+        let begun = ContinuousClock.now
+        var attempt = 0
+        var failuresInARow = 0
+        var pause = ReconnectPause(bounds: bounds)
+        while !isStopping.load(ordering: .acquiring) {
+            let endpoint = settings.brokers[attempt % settings.brokers.count]
+            let ending = runSession(endpoint)
+            attempt += 1
+            let now = ContinuousClock.now - begun
+            var seconds: Double
+            if let lasted = ending.lasted {
+                failuresInARow = 0
+                seconds = pause.ended(lasted: lasted, isTakenOver: ending.isTakenOver, at: now)
+            } else {
+                failuresInARow += 1
+                seconds = pause.failed(at: now)
+                // The next one of the list may be well.
+                if failuresInARow % settings.brokers.count != 0 { seconds = 0 }
+            }
+            let hint = pause.hint(clientID: settings.clientID, isTakenOver: ending.isTakenOver)
+            client.disconnected(ending.lasted == nil ? ending.reason : ending.reason + (hint.map { "; \($0)" } ?? ""))
+            sleepInterruptibly(seconds * Double.random(in: 0.75...1))
         }
     }
 
+    private var isStoppingNow: Bool { isStopping.load(ordering: .acquiring) }
+
     /// One attempt at one broker, and the session that comes of it.
-    private func runSession(_ endpoint: Endpoint) -> (lasted: Bool, takenOver: Bool) {
-        if let problem = prepare() {
-            client.disconnected(problem)
-            return (false, false)
-        }
-        if let problem = lookup(endpoint.host) {
-            client.disconnected("cannot connect to \(endpoint): \(problem)")
-            return (false, false)
-        }
+    private func runSession(_ endpoint: Endpoint) -> Ending {
+        if let problem = prepare() { return Ending(reason: problem) }
+        if let problem = lookup(endpoint.host) { return Ending(reason: "cannot connect to \(endpoint): \(problem)") }
         var properties = sessionProperties()
         defer { mosquitto_property_free_all(&properties) }
-        let begun = ContinuousClock.now
-        let code = client.connect(
-            to: endpoint, pingInterval: Self.pingInterval(settings.keepAlive), properties: properties,
-            within: connectTime)
-        guard code == MOSQ_ERR_SUCCESS.rawValue else {
-            let isLate = ContinuousClock.now - begun >= connectTime
-            let words = isLate ? "no answer within \(connectTime)" : Self.words(code)
-            client.disconnected("cannot connect to \(endpoint): \(words)")
-            return (false, false)
+        do throws(ConnectFault) {
+            let socket = try BrokerSocket.connect(
+                to: endpoint, tls: settings.tls, within: answerTime
+            ) { isStoppingNow }
+            // Before the first word to the broker: a close does not wait for a name server, and another client may have
+            // this client id by now.
+            guard !isStoppingNow else { return Ending(reason: "closed") }
+            let end = try client.connect(pingInterval: pingInterval, properties: properties)
+            let line = BrokerLine(
+                socket, end: end,
+                frames: BrokerFrames(version: settings.version, payloadLimit: intake?.largestPayload ?? 0))
+            return follow(line, endpoint)
+        } catch {
+            return Ending(reason: "cannot connect to \(endpoint): \(error.reason)")
         }
-        return follow(endpoint, answerBy: ContinuousClock.now + connectTime)
     }
 
     /// The session of a connection that stands, until it ends.
-    private func follow(_ endpoint: Endpoint, answerBy deadline: ContinuousClock.Instant) -> (
-        lasted: Bool, takenOver: Bool
-    ) {
-        var lasted = false
+    private func follow(_ line: BrokerLine, _ endpoint: Endpoint) -> Ending {
+        let deadline = ContinuousClock.now + answerTime
+        var accepted: ContinuousClock.Instant?
+        func ending(_ reason: String, isTakenOver: Bool = false) -> Ending {
+            Ending(reason: "\(endpoint): \(reason)", lasted: accepted.map { .now - $0 }, isTakenOver: isTakenOver)
+        }
         while true {
-            // Before the first word to the broker, too: a close does not wait for a name server, and whoever came after it
-            // has this client id by now.
-            if isStopping.load(ordering: .relaxed), !lasted {
-                client.disconnected("closed")
-                return (false, false)
-            }
-            let (code, ownReason) = turn()
-            lasted = lasted || client.isConnected
-            if code != MOSQ_ERR_SUCCESS.rawValue {
-                let reason = client.takeReason()
-                if code == MOSQ_ERR_KEEPALIVE.rawValue, let inlet = client.inlet {
+            if isStoppingNow, accepted == nil { return ending("closed") }
+            let end = client.turn(line) { isStoppingNow }
+            if accepted == nil, client.isConnected { accepted = .now }
+            if let end {
+                let told = client.takeReason()
+                if end.code == MOSQ_ERR_KEEPALIVE.rawValue, let inlet = client.inlet {
                     client.inbox.post(.silent(inlet.silence))
                 }
-                client.disconnected("\(endpoint): \(ownReason ?? reason?.words ?? Self.words(code))")
-                return (lasted, reason?.code == Self.takenOver)
+                if end.isOurs { line.sayGoodbye() }
+                let words = end.isOurs ? end.reason : told?.words ?? end.reason
+                return ending(words ?? Self.words(end.code), isTakenOver: told?.code == Self.takenOver)
             }
-            if let reason = client.resetReason {
-                mosquitto_disconnect_v5(client.pointer, 0, nil)
-                client.disconnected("\(endpoint): \(reason)")
-                return (lasted, false)
+            if isStoppingNow, !line.isBlocked, !mosquitto_want_write(client.pointer) {
+                line.sayGoodbye()
+                return ending("closed")
             }
-            if !lasted, ContinuousClock.now > deadline {
-                client.disconnected("\(endpoint): accepts connections, but does not answer as a broker")
-                return (false, false)
-            }
-            if isStopping.load(ordering: .relaxed), !mosquitto_want_write(client.pointer) {
-                client.disconnected("closed")
-                return (lasted, false)
+            if let reason = client.resetReason ?? silence() { return ending(reason) }
+            if accepted == nil, ContinuousClock.now > deadline {
+                return ending("it accepts connections, but does not answer as a broker")
             }
         }
     }
 
-    /// One turn of the network loop.
-    private func turn() -> (code: Int32, reason: String?) {
-        guard let inlet = client.inlet else { return (mosquitto_loop(client.pointer, 100, 1), nil) }
-        return client.turn(inlet) { isStopping.load(ordering: .relaxed) }
+    /// What one broker of a list owes for too long; nil while it does not, and for a broker that is the only one.
+    private func silence() -> String? {
+        guard settings.brokers.count > 1, client.isConnected else { return nil }
+        let isAsking = client.inlet.map { $0.isAsking && $0.silence > answerTime } ?? false
+        guard client.owedFor > answerTime || isAsking else { return nil }
+        return "no answer within \(answerTime); trying the next broker of the list"
     }
 
     /// MQTT 5: how long the broker keeps the session, and the largest packet that it may send.
@@ -186,41 +197,35 @@ package final class MosquittoUplink: Uplink {
         return properties
     }
 
-    /// Password and certificates are read again at each attempt, so that new ones need no restart.
+    /// The password is read again at each attempt, as certificates are, so that new ones need no restart.
     ///
     /// - Returns: what is wrong, in words.
     private func prepare() -> String? {
-        if let username = settings.username {
-            var password: String?
-            if let file = settings.passwordFile {
-                guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-                    return "the password file \(file) cannot be read"
-                }
+        guard let username = settings.username else { return nil }
+        var password: String?
+        if let file = settings.passwordFile {
+            do {
+                let text = String(decoding: try CredentialFile.read(file, limit: 65_536), as: UTF8.self)
                 password = text.hasSuffix("\n") ? String(text.dropLast()) : text
+            } catch {
+                return "the password file cannot be read: \(error.reason)"
             }
-            mosquitto_username_pw_set(client.pointer, username, password)
         }
-        guard let tls = settings.tls else { return nil }
-        if tls.authorityFile == nil { mosquitto_int_option(client.pointer, MOSQ_OPT_TLS_USE_OS_CERTS, 1) }
-        for file in [tls.authorityFile, tls.certificateFile, tls.keyFile].compactMap({ $0 })
-        where !FileManager.default.isReadableFile(atPath: file) { return "the TLS file \(file) cannot be read" }
-        let code = mosquitto_tls_set(
-            client.pointer, tls.authorityFile, tls.authorityFile == nil ? "/etc/ssl/certs" : nil, tls.certificateFile,
-            tls.keyFile, nil)
-        mosquitto_tls_opts_set(client.pointer, 1, nil, nil)
-        return code == MOSQ_ERR_SUCCESS.rawValue ? nil : "the TLS files are not usable: \(Self.words(code))"
+        mosquitto_username_pw_set(client.pointer, username, password)
+        return nil
     }
 
     /// By a clock that nobody sets: a wall clock set back by an hour would make this pause an hour longer.
     private func sleepInterruptibly(_ seconds: Double) {
         let deadline = ContinuousClock.now + .seconds(seconds)
-        while ContinuousClock.now < deadline, !isStopping.load(ordering: .relaxed) { usleep(20_000) }
+        while ContinuousClock.now < deadline, !isStoppingNow { usleep(20_000) }
     }
 
     /// The library asks after one interval and gives up after a second one: together they are one and a half times what the
-    /// site file says. It takes no less than 5 s.
-    private static func pingInterval(_ keepAlive: Duration) -> Int32 {
-        Int32(clamping: max(5, keepAlive.milliseconds * 3 / 4 / 1000))
+    /// site file says. It takes no less than 5 s. One of a list has 20 s for an answer.
+    private var pingInterval: Int32 {
+        let seconds = Int32(clamping: max(5, settings.keepAlive.milliseconds * 3 / 4 / 1000))
+        return settings.brokers.count > 1 ? min(seconds, 20) : seconds
     }
 
     private static func words(_ code: Int32) -> String {

@@ -79,7 +79,7 @@ import Testing
         var settings = Self.settings(broker.port)
         settings.brokers = mute.map { Endpoint(host: "127.0.0.1", port: $0.port) } + settings.brokers
         let uplink = try MosquittoUplink(
-            settings: settings, will: Self.will, reconnect: 0.1...0.5, connectTime: .milliseconds(500))
+            settings: settings, will: Self.will, reconnect: 0.1...0.5, answerTime: .milliseconds(500))
         var reasons: [String] = []
         let event = await Self.wait(uplink) { event in
             if case .disconnected(let reason) = event { reasons.append(reason) }

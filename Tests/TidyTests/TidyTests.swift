@@ -34,7 +34,9 @@ import Testing
         "SQLiteJournal": [
             "Audit", "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",
         ],
-        "MosquittoUplink": ["CMosquitto", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization"],
+        "MosquittoUplink": [
+            "CMosquitto", "COpenSSL", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization",
+        ],
         "Profiles": ["Foundation", "Model", "Yams"],
         "Importers": ["Foundation", "Model", "SwiftCSV", "TOMLKit", "Yams"],
         "Payloads": ["Audit", "Crypto", "Engine", "Model", "Synchronization"],
