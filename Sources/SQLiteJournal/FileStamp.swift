@@ -69,3 +69,8 @@ struct FileStamp: Hashable, Sendable {
         return inode == file.inode && abs(changed.subtractingReportingOverflow(file.changed).partialValue) <= tolerance
     }
 }
+
+/// When this process began to use a state folder, by the kernel's clock.
+enum ProcessStart {
+    static let second = time(nil)
+}
