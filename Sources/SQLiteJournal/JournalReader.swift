@@ -32,10 +32,7 @@ package final class JournalReader {
             throw .unusable("no journal at \(self.path); has a gateway ever run on this state folder?")
         }
         do {
-            var configuration = Configuration()
-            configuration.readonly = true
-            configuration.busyMode = .timeout(5)
-            queue = try DatabaseQueue(path: self.path, configuration: configuration)
+            queue = try DatabaseQueue(path: StoreFile.readablePath(self.path), configuration: StoreFile.readOnly)
         } catch {
             throw .unusable("\(self.path) cannot be read: \(error)")
         }
@@ -140,6 +137,7 @@ extension JournalReader.StoredEntry {
         self.position = position
         self.epoch = UInt32(truncatingIfNeeded: epoch)
         self.recorded = UnixTime(microseconds: recorded)
-        body = Data.fromDatabaseValue(row[3]).flatMap { try? BatchCodec.decode(Array($0)) }
+        body = Data.fromDatabaseValue(row[3]).flatMap { RowCheck.opened(Array($0), seq, epoch, recorded) }
+            .flatMap { try? BatchCodec.decode($0) }
     }
 }
