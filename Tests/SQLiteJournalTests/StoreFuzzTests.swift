@@ -79,11 +79,7 @@ import Testing
         let next: SQLiteJournal
         do {
             next = try victim.open()
-        } catch {
-            guard case .unusable(let why) = error else {
-                Issue.record("\(error)", story)
-                return
-            }
+        } catch JournalError.unusable(let why) {
             #expect(why.contains("format") || why.contains("used up"), story)
             return
         }
