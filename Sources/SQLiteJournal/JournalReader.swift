@@ -113,6 +113,27 @@ package final class JournalReader {
         }
     }
 
+    /// What the mark of the state folder beside the file contradicts; nil where they agree or there is no mark. The mark is read
+    /// first: a gateway that runs writes it behind its rows.
+    package func contradiction() throws(JournalError) -> String? {
+        let folder = (path as NSString).deletingLastPathComponent
+        guard let mark = StateMark(folder: folder.isEmpty ? "." : folder), !mark.isVolatile else { return nil }
+        do {
+            let (next, epoch) = try queue.read { db in
+                let epoch = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'epoch'") ?? 0
+                return (try JournalDatabase.bounds(db).next, epoch)
+            }
+            if let stored = mark.next, next < stored {
+                return "it ends before row \(next), and journal.lock knows that rows up to \(stored - 1) were stored: "
+                    + "it was put back from a copy, or lost its -wal"
+            }
+            guard epoch < Int64(mark.epoch) else { return nil }
+            return "its newest epoch is \(epoch), and journal.lock knows of \(mark.epoch): it was put back from a copy"
+        } catch {
+            throw .unusable("\(path) cannot be read: \(error)")
+        }
+    }
+
     package func layout(_ id: LayoutID) throws(JournalError) -> DeviceLayout {
         if let known = layouts[id] { return known }
         do {
