@@ -1,3 +1,6 @@
+import Engine
+import Model
+
 /// A checksum over a stored row, its position, epoch and time included: a flipped bit must not become another value.
 enum RowCheck {
     /// Begins a body with a checksum; bodies of older versions begin with their format.
