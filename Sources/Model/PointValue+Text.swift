@@ -8,13 +8,16 @@ extension PointValue {
         case .int(let integer): String(integer)
         case .uint(let integer): String(integer)
         case .float, .decimal: shortest?.shown ?? number?.description ?? ""
-        case .double(let double): shortest?.roundedToFifteenDigits.shown ?? double.description
+        case .double(let double): shortest?.withoutDust.shown ?? double.description
         case .string(let text): text
         }
     }
 }
 
 extension DecimalNumber {
+    /// Without zeros at its end, as ``PointValue/plain`` of a double.
+    package var plain: String { withoutDust.shown }
+
     /// Without zeros at its end; with a power of ten only where there would be more zeros than anybody counts.
     fileprivate var shown: String {
         let number = trimmed
@@ -23,7 +26,9 @@ extension DecimalNumber {
         return isLong ? "\(number.mantissa)e\(number.exponent)" : number.description
     }
 
-    fileprivate var roundedToFifteenDigits: DecimalNumber {
+    /// Of a fraction with 16 digits or more the nearest number with 15; integers are exact and stay so.
+    fileprivate var withoutDust: DecimalNumber {
+        guard exponent < 0 else { return self }
         var number = self
         var rest: Int64 = 0
         while number.mantissa.magnitude >= 1_000_000_000_000_000 {

@@ -6,12 +6,15 @@ package struct ReadDocument: Sendable {
         package var point: String
         package var value: PointValue
         package var unit: String?
+        /// What the value is called (`enum`).
+        package var label: String?
         package var reasons: QualityReasons
 
         package init(point: Point, value: PointValue, reasons: QualityReasons) {
             self.point = point.name
             self.value = value
             self.reasons = reasons
+            label = point.label(of: value)
             unit = point.datatype.isNumeric ? point.unit : nil
         }
     }
@@ -24,7 +27,7 @@ package struct ReadDocument: Sendable {
         self.rows = rows
     }
 
-    /// `{"device":…,"readings":[{"point","value","unit","quality","reasons"}]}`
+    /// `{"device":…,"readings":[{"point","value","label","unit","quality","reasons"}]}`
     package var json: [UInt8] {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
@@ -47,6 +50,7 @@ extension JSONWriter {
         object { json in
             json.member("point") { $0.string("\(device)/\(row.point)") }
             json.member("value") { $0.value(row.value) }
+            json.optional("label", row.label) { $0.string($1) }
             json.optional("unit", row.unit) { $0.string($1) }
             json.member("quality") { $0.string(row.reasons.quality.name) }
             if !row.reasons.isEmpty {
