@@ -86,8 +86,7 @@ extension Publisher {
     private func send(_ entry: JournalEntry, isReplay: Bool) async -> Bool {
         guard let layout = await layout(for: entry) else { return false }
         guard mayStillSend(entry.position, isReplay) else { return true }
-        let messages = encoder.messages(
-            for: entry, layout: layout.value, isReplay: isReplay, sent: clock.utc, packetLimit: packetLimit)
+        let messages = self.messages(for: entry, layout.value, isReplay: isReplay)
         health.sent(at: clock.uptime, underWay: underWay)
         if isReplay { pending.sentBacklog(entry.position) } else { pending.sentLive(entry.position) }
         guard let topic = messages.first?.topic else {
@@ -95,7 +94,11 @@ extension Publisher {
         }
         do throws(UplinkError) {
             for (message, token) in zip(messages, parts.tokens(for: entry.position, count: messages.count)) {
-                try uplink.publish(message, token: token)
+                packetLimit.sent(token, message)
+                do throws(UplinkError) { try uplink.publish(message, token: token) } catch {
+                    packetLimit.forget(token)
+                    throw error
+                }
             }
             figures.published += 1
             return true
@@ -103,6 +106,17 @@ extension Publisher {
             parts.forget(entry.position)
             return take(error, of: entry.position, topic: topic)
         }
+    }
+
+    /// The messages of a row, as large as the broker takes them as far as that is known; none where not even the smallest fits.
+    private func messages(for entry: JournalEntry, _ layout: DeviceLayout?, isReplay: Bool) -> [OutboundMessage] {
+        let tries = packetLimit.tries.map(Optional.some)
+        for limit in tries.isEmpty ? [nil] : tries {
+            let messages = encoder.messages(
+                for: entry, layout: layout, isReplay: isReplay, sent: clock.utc, packetLimit: limit)
+            if !messages.isEmpty { return messages }
+        }
+        return []
     }
 
     /// - Returns: whether it makes sense to go on.
@@ -113,10 +127,10 @@ extension Publisher {
             return false
         case .tooLarge(let limit):
             // The next attempt is in parts.
-            guard packetLimit.map({ limit < $0 }) ?? true else {
+            guard packetLimit.current.map({ limit < $0 }) ?? true else {
                 return setAside(position, "row \(position) exceeds the broker's packet limit of \(limit) bytes")
             }
-            packetLimit = limit
+            packetLimit.announced(limit)
             pending.unsent(position)
             return true
         case .invalid(let reason):
@@ -157,15 +171,30 @@ extension Publisher {
 
     func announce(_ announcement: @escaping Announcement) {
         let message = announcement()
+        guard !packetLimit.excludes(message.packetByteCount) else {
+            let words = "\(message.packetByteCount) bytes exceed the broker's packet limit"
+            return refusedTopics.refused(message.topic, words, retry: announcement, at: clock.uptime)
+        }
         let token = nextAnnouncement
         nextAnnouncement += 1
         health.sent(at: clock.uptime, underWay: underWay)
-        announcementsInFlight[token] = announcement
+        announcementsInFlight[token] = (message.topic, announcement)
+        packetLimit.sent(token, message)
         do throws(UplinkError) {
             try uplink.publish(message, token: token)
         } catch {
             announcementsInFlight[token] = nil
-            if error != .notConnected { unsendable = "\(message.topic) cannot be published: \(error)" }
+            packetLimit.forget(token)
+            guard error != .notConnected else { return }
+            refusedTopics.refused(message.topic, Self.words(error), retry: announcement, at: clock.uptime)
+        }
+    }
+
+    private static func words(_ error: UplinkError) -> String {
+        switch error {
+        case .notConnected: "no session"
+        case .tooLarge(let limit): "larger than the broker's packet limit of \(limit) bytes"
+        case .invalid(let reason): reason
         }
     }
 }

@@ -58,7 +58,7 @@ final class CommandCenter: Sendable {
         hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock, logger: logger)
         isTaking = Self.isNeeded(by: site)
         let subscriptions = isTaking ? CommandTopics(gateway: site.gateway.id).subscriptions : []
-        connections = try site.publishers.map { try CommandConnection($0, subscriptions: subscriptions) }
+        connections = try site.publishers.map { try CommandConnection($0, subscriptions: subscriptions, clock: clock) }
         room = ControlRoom(
             site: self.site, ledger: ledger, writer: BusWriter(assembly: assembly), uplink: hub,
             outcomes: JournalOutcomes(folder: folder, site: site), clock: clock)
@@ -98,6 +98,7 @@ final class CommandCenter: Sendable {
             group.addTask { await self.watchFault() }
             group.addTask { await self.watchAlarms() }
             group.addTask { await self.followMetrics() }
+            group.addTask { await self.watchBrokers() }
             for connection in connections {
                 group.addTask {
                     await connection.followSession {
@@ -160,8 +161,10 @@ final class CommandCenter: Sendable {
         get async {
             let fault = await room.fault.map { "\($0)" }
             let state: CommandsStatus.State = fault != nil ? .refused : isTaking ? .taken : .ending
-            return CommandsStatus(
+            var status = CommandsStatus(
                 state: state, fault: fault, unrecorded: await room.unrecordedCount, alarms: await room.alarms)
+            for connection in connections { status.brokers[connection.name] = connection.state }
+            return status
         }
     }
 
@@ -251,6 +254,27 @@ final class CommandCenter: Sendable {
             }
             told = alarms
             do { try await clock.sleep(until: clock.uptime + .milliseconds(500)) } catch { return }
+        }
+    }
+
+    /// Tries again what brokers refused, and logs once what each of them refuses.
+    private func watchBrokers() async {
+        var told: [String: String] = [:]
+        while !Task.isCancelled {
+            for connection in connections {
+                connection.retry()
+                let trouble = connection.state.trouble
+                guard told[connection.name] != trouble else { continue }
+                let publisher = Logger.MetadataValue("\(connection.name)")
+                if let trouble {
+                    logger.warning(
+                        "command session in trouble", metadata: ["publisher": publisher, "reason": "\(trouble)"])
+                } else {
+                    logger.notice("command session connected", metadata: ["publisher": publisher])
+                }
+                told[connection.name] = trouble
+            }
+            do { try await clock.sleep(until: clock.uptime + .seconds(1)) } catch { return }
         }
     }
 
