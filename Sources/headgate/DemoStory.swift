@@ -10,7 +10,7 @@ final class DemoStory: Service {
     /// What a command topic carries, as far as the story follows it.
     private struct Message: Decodable {
         struct Command: Decodable {
-            var value: JSONValue?
+            var value: Double?
         }
 
         struct Measure: Decodable {
