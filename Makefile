@@ -12,6 +12,8 @@ REAL_PEERS := ModbusBusTests|SimulatorTests|MosquittoUplinkTests|GatewayTests|Co
 BENCH_FLAGS ?=
 ACCEPTANCE_FLAGS ?=
 TORTURE_FLAGS ?=
+# Fuzz tests have `mutated` in their name or are in a suite named `…FuzzTests`; HEADGATE_LONG_TESTS=1 makes them long.
+FUZZ ?= mutated|FuzzTests
 # The same story each time; `make torture` takes another one each time and prints its seed.
 TEST_SEED := 3
 
@@ -39,9 +41,9 @@ commands: setup toolchain ## Governed commands with the real gateway: devices th
 	$(SWIFT) build --product headgate
 	HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate" $(PYTHON) -m unittest discover --start-directory Tests/Commands --pattern "*_test.py"
 
-fuzz: setup toolchain ## The fuzz tests with a million mutated messages instead of some ten thousand
+fuzz: setup toolchain ## Every fuzz test at length, most with a million inputs (FUZZ=JWSTests: one suite)
 	$(SWIFT) build --build-tests
-	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter mutated
+	HEADGATE_LONG_TESTS=1 $(SWIFT) test --skip-build --disable-xctest --filter "$(FUZZ)"
 	HEADGATE="$$($(SWIFT) build --show-bin-path)/headgate" $(PYTHON) Tests/Commands/flood_test.py --long -k payload
 
 lint: toolchain ## Format check only

@@ -51,6 +51,8 @@ let package = Package(
     targets: [
         // The field's words and their arithmetic.
         .target(name: "Model", swiftSettings: strict),
+        // Files that a person names, read without trust.
+        .target(name: "Files", swiftSettings: strict),
         // What makes a log checkable by others: hash tree, signed checkpoints, keys.
         .target(name: "Audit", dependencies: [crypto], swiftSettings: strict),
         // Both data paths, as decisions over ports.
@@ -68,12 +70,14 @@ let package = Package(
         // Adapters.
         .target(
             name: "ModbusBus", dependencies: ["CModbus", "CTerminal", "Engine", "Model"] + nio, swiftSettings: strict),
-        .target(name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Model", grdb], swiftSettings: strict),
         .target(
-            name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Model"], swiftSettings: strict),
+            name: "SQLiteJournal", dependencies: ["Audit", "Engine", "Files", "Model", grdb], swiftSettings: strict),
+        .target(
+            name: "MosquittoUplink", dependencies: ["CMosquitto", "COpenSSL", "Engine", "Files", "Model"],
+            swiftSettings: strict),
         .target(
             name: "Profiles",
-            dependencies: ["Model", .product(name: "Yams", package: "Yams")],
+            dependencies: ["Files", "Model", .product(name: "Yams", package: "Yams")],
             exclude: ["Schemas"],
             swiftSettings: strict),
         // Files of other programs, made into profiles and site fragments: text in, text out.
@@ -94,7 +98,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Audit", "Console", "Engine", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles",
+                "Audit", "Console", "Engine", "Files", "Model", "ModbusBus", "MosquittoUplink", "Payloads", "Profiles",
                 "SQLiteJournal",
                 "Simulator", lifecycle, logging, unixSignals,
             ] + nio,
@@ -141,7 +145,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Audit", "Console", "Engine", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles",
+                "Audit", "Console", "Engine", "Files", "Gateway", "GatewayTesting", "Model", "Payloads", "Profiles",
                 "SQLiteJournal", "Simulator",
                 lifecycle, logging, grdb,
             ],

@@ -23,7 +23,7 @@ package struct Checkpoint: Hashable, Sendable {
         guard lines.count >= 4, lines.last == "", !lines.dropLast().contains("") else {
             throw .malformed("a checkpoint has an origin, a size and a root")
         }
-        guard let size = UInt64(lines[1]), String(size) == lines[1] else {
+        guard let size = UInt64(lines[1]), size <= UInt64(Int64.max), String(size) == lines[1] else {
             throw .malformed("'\(lines[1])' is no tree size")
         }
         guard let root = Base64.standard.decode(lines[2]).flatMap({ MerkleHash($0) }) else {

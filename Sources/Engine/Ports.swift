@@ -8,6 +8,8 @@ package enum BusError: Error, Hashable, Sendable {
     case noResponse
     /// What came was not a valid answer (CRC, length, unit, transaction): drain, count, next cycle.
     case garbled(String)
+    /// The unit gave a whole answer that does not fit the request (byte count, function): the next one will be the same.
+    case mismatch(String)
     /// The unit answered with an exception code (Modbus Application Protocol V1.1b3, section 7).
     case refused(UInt8)
     /// The request cannot be sent: a bug, or a profile that asks for the impossible.
@@ -74,9 +76,18 @@ package protocol Bus: Sendable {
 
     /// Closes the channel. A later call opens it again.
     func close() async
+
+    /// What was seen on the channel instead of the answer that `unit` did not give last, in words; nil where nothing was.
+    func remark(on unit: UInt8) async -> String?
+
+    /// What is to be known of the channel as a whole, in words; nil where there is nothing.
+    var channelNote: String? { get async }
 }
 
 extension Bus {
+    package func remark(on unit: UInt8) async -> String? { nil }
+    package var channelNote: String? { get async { nil } }
+
     package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         BusReply(words: try await read(span, unit: unit, timeout: timeout), duration: nil)
     }
@@ -88,6 +99,11 @@ extension Bus {
 
 /// Position of a row in the journal: contiguous for ever (`reading/1` and `gap/1`, field `seq`).
 package typealias Position = UInt64
+
+extension Position {
+    /// What the journal can hold; a row's next position is one too.
+    package static let storable: ClosedRange<Position> = 0...Position(Int64.max) - 1
+}
 
 /// A row of the journal.
 package struct JournalEntry: Hashable, Sendable {

@@ -85,6 +85,14 @@ extension Assembly {
         return json.bytes
     }
 
+    /// What the journal has, and may still evict.
+    var storedPositions: Range<Position> {
+        get async {
+            let figures = await journal.figures
+            return figures.first..<max(figures.first, figures.next)
+        }
+    }
+
     /// Gives a publisher rows to deliver again.
     ///
     /// - Returns: false when there is no such publisher.

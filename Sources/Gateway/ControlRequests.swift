@@ -6,12 +6,13 @@ import Payloads
 /// Answers the requests of the local socket, each with one JSON document.
 struct ControlRequests {
     let assembly: Assembly
+    let clients: ControlClients
 
     func answer(_ request: String, from peer: Peer) async -> [UInt8] {
         let words = request.split(separator: " ").map(String.init)
         if let answer = await CommandRequests(assembly: assembly, peer: peer).answer(request) { return answer }
         switch (words.first, words.count) {
-        case ("status", 1): return await assembly.status(.online).json
+        case ("status", 1): return await status()
         case ("devices", 1): return await assembly.devicesDocument().bytes
         case ("read", 2): return await read(words[1])
         case ("journal", 1): return await assembly.journalDocument()
@@ -22,6 +23,12 @@ struct ControlRequests {
                     + "metrics QUERY, "
                     + "command, rehearse, decide and order NAME DOCUMENT")
         }
+    }
+
+    private func status() async -> [UInt8] {
+        var document = await assembly.status(.online)
+        document.localSocket = clients.figures.document
+        return document.json
     }
 
     private func read(_ device: String) async -> [UInt8] {
@@ -35,22 +42,40 @@ struct ControlRequests {
     private func replay(to publisher: String, _ ranges: ArraySlice<String>) async -> [UInt8] {
         var positions: [ClosedRange<Position>] = []
         for range in ranges {
-            let ends = range.split(separator: "-").compactMap { Position($0) }
-            guard ends.count == 2, ends[0] <= ends[1] else { return problem("'\(range)' is no range of positions") }
+            let ends = range.split(separator: "-").compactMap { Position($0, in: Position.storable) }
+            guard ends.count == 2, ends[0] <= ends[1] else {
+                return problem("'\(range)' is no range of positions; one is FROM-TO, such as 17-42")
+            }
             positions.append(ends[0]...ends[1])
         }
+        let stored = await assembly.storedPositions
+        positions = positions.filter(stored.overlaps).map { $0.clamped(to: stored.lowerBound...stored.upperBound - 1) }
+        guard !positions.isEmpty else { return problem("nothing is stored in that stretch") }
         guard await assembly.replay(positions, to: publisher) else {
             let known = await assembly.publisherNames.joined(separator: ", ")
             return problem("no publisher '\(publisher)'; there are: \(known)")
         }
         var json = JSONWriter()
         json.object { json in
-            json.member("rows") { $0.integer(positions.reduce(0) { $0 + $1.upperBound - $1.lowerBound + 1 }) }
+            json.member("rows") { $0.integer(positions.reduce(0) { $0 &+ $1.upperBound - $1.lowerBound + 1 }) }
         }
         return json.bytes
     }
 
     private func problem(_ text: String) -> [UInt8] {
         ReadDocument.problem(text)
+    }
+}
+
+extension ControlClients.Figures {
+    /// Null where nothing was turned away.
+    fileprivate var document: JSONValue {
+        let counts = [
+            ("refused_clients", refusedClients), ("refused_jobs", refusedJobs), ("idle_clients", idleClients),
+            ("long_requests", longRequests),
+        ].filter { $0.1 > 0 }
+        return counts.isEmpty
+            ? .null
+            : .compact([("clients", .integer(clients)), ("jobs", .integer(jobs))] + counts.map { ($0, .integer($1)) })
     }
 }

@@ -147,8 +147,9 @@ package struct GatewayService: Service {
     private func serveControl(_ assembly: Assembly, _ loops: MultiThreadedEventLoopGroup) async {
         let path = site.gateway.stateFolder + "/" + ControlProtocol.socketName
         let tools = ToolRequests(assembly: assembly, clock: clock)
-        let server = ControlServer(path: path, group: loops, stream: { tools.stream($0) }) {
-            await ControlRequests(assembly: assembly).answer($0, from: $1)
+        let clients = ControlClients()
+        let server = ControlServer(path: path, group: loops, clients: clients, stream: { tools.stream($0) }) {
+            await ControlRequests(assembly: assembly, clients: clients).answer($0, from: $1)
         }
         do {
             try await server.run()

@@ -9,7 +9,7 @@ package enum JournalEnd: Hashable, Sendable {
 
     /// `2026-11-20T23:41:07Z`, `2026-11-20` (midnight UTC) or a `seq`; nil for anything else.
     package init?(_ text: String) {
-        if let position = Position(text) {
+        if let position = Position(text, in: Position.storable) {
             self = .position(position)
         } else if let time = UnixTime(rfc3339: text) ?? UnixTime(rfc3339: text + "T00:00:00Z") {
             self = .time(time)

@@ -108,7 +108,7 @@ package struct JournalReport: Sendable {
 
     private var liveLines: [String] {
         guard let live else { return ["gateway    not running on this folder"] }
-        var lines = ["gateway    running; rates of the last \(Int(live.windowS)) s:"]
+        var lines = ["gateway    running; rates of the last \(Int(clamping: live.windowS)) s:"]
         func add(_ rate: Double?, _ what: String) {
             if let rate { lines.append("           \(Self.rounded(rate)) \(what)") }
         }
@@ -144,11 +144,11 @@ package struct JournalReport: Sendable {
     private static func bytes(_ count: Double) -> String {
         let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
         for (size, name) in units where count >= Double(size) { return "\(rounded(count / Double(size))) \(name)" }
-        return "\(Int(count)) bytes"
+        return "\(Int(clamping: count)) bytes"
     }
 
     private static func time(_ seconds: Double) -> String {
-        seconds < 120 ? "\(Int(seconds.rounded(.up))) s" : "\(Int((seconds / 60).rounded(.up))) min"
+        seconds < 120 ? "\(Int(clamping: seconds.rounded(.up))) s" : "\(Int(clamping: (seconds / 60).rounded(.up))) min"
     }
 
     // MARK: - For programs

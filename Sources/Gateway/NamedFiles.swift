@@ -1,4 +1,5 @@
 import Audit
+import Files
 import Foundation
 package import Model
 import Payloads
@@ -16,20 +17,55 @@ package struct NamedFiles: Sendable {
         self.file = file
     }
 
-    /// Errors where the gateway would not start; warnings where it would start and not connect, and where only the user who
-    /// asks may not read.
+    /// Errors where the gateway would not start; warnings where it would start and not connect, where only the user who asks
+    /// may not read, and where others may who should not.
     package var problems: [Problem] {
-        keyProblems
-            + site.publishers.flatMap { publisher in
-                let tls = publisher.tls
-                let files = [
-                    (["password_file"], publisher.passwordFile), (["tls", "ca"], tls?.authorityFile),
-                    (["tls", "certificate"], tls?.certificateFile), (["tls", "key"], tls?.keyFile),
-                ]
-                return files.compactMap { keys, path in
-                    path.flatMap { unreadable($0) }.map { problem(.warning, ["publish", publisher.name] + keys, $0) }
-                }
-            }
+        keyProblems + site.publishers.flatMap(problems)
+    }
+
+    private func problems(_ publisher: PublisherSettings) -> [Problem] {
+        let tls = publisher.tls
+        let files = [
+            (["password_file"], publisher.passwordFile, passwordProblem),
+            (["tls", "ca"], tls?.authorityFile, certificateProblem),
+            (["tls", "certificate"], tls?.certificateFile, certificateProblem),
+            (["tls", "key"], tls?.keyFile, privateKeyProblem),
+        ]
+        return files.compactMap { keys, path, find in
+            path.flatMap(find).map { problem(.warning, ["publish", publisher.name] + keys, $0) }
+        }
+    }
+
+    private func passwordProblem(_ path: String) -> String? {
+        unusable(path, limit: RegularFile.passwordLimit) {
+            $0.text == nil ? "\(path) is no text in UTF-8" : openToAll($0, path)
+        }
+    }
+
+    private func certificateProblem(_ path: String) -> String? {
+        unusable(path, limit: RegularFile.certificateLimit) { _ in nil }
+    }
+
+    private func privateKeyProblem(_ path: String) -> String? {
+        unusable(path, limit: RegularFile.certificateLimit) { openToAll($0, path) }
+    }
+
+    /// What the gateway would meet at a file that it reads when it connects, or `fault` of what it would read.
+    private func unusable(_ path: String, limit: Int, fault: (RegularFile) -> String?) -> String? {
+        do {
+            return fault(try RegularFile(path, limit: limit))
+        } catch .refused {
+            return unreadable(path) ?? "\(path) cannot be read"
+        } catch {
+            return "\(path) \(error)"
+        }
+    }
+
+    private func openToAll(_ file: RegularFile, _ path: String) -> String? {
+        guard file.mode & 0o007 != 0 else { return nil }
+        let mode = String(file.mode & 0o777, radix: 8)
+        return
+            "\(path) holds a secret and has mode \(mode): every account of this machine can use it; chmod o-rwx \(path)"
     }
 
     private var keyProblems: [Problem] {

@@ -50,6 +50,6 @@ struct Rates: Sendable {
 enum DiskWrites {
     static func byteCount(of status: String) -> UInt64? {
         status.split(separator: "\n").first { $0.hasPrefix("write_bytes:") }
-            .flatMap { UInt64($0.dropFirst(12).trimmingPrefix(while: \.isWhitespace)) }
+            .flatMap { UInt64($0.dropFirst(12).trimmingPrefix(while: \.isWhitespace), in: 0...UInt64(Int64.max)) }
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Model
 
 /// The service manager's notification protocol (sd_notify(3)): one datagram to the socket that `$NOTIFY_SOCKET` names.
 /// Without a service manager nothing happens.
@@ -9,7 +10,9 @@ package struct ServiceNotification: Sendable {
 
     package init() {
         socketPath = getenv("NOTIFY_SOCKET").map { String(cString: $0) }
-        let microseconds = getenv("WATCHDOG_USEC").flatMap { Int64(String(cString: $0)) }
+        let microseconds = getenv("WATCHDOG_USEC").flatMap {
+            Int64(String(cString: $0), in: 1...Duration.longest.microseconds)
+        }
         watchdogInterval = microseconds.map { .microseconds($0 / 2) }
     }
 

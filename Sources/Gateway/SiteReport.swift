@@ -80,7 +80,7 @@ package struct SiteReport: Sendable {
     }
 
     private func percent(_ share: Double) -> String {
-        "\(Int((share * 100).rounded())) %"
+        "\(Int(clamping: (share * 100).rounded())) %"
     }
 
     private func rounded(_ number: Double) -> String {

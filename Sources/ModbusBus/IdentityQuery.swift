@@ -178,16 +178,21 @@ extension SerialBus: InterviewingBus {
 
     package func identification(of unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt8: String] {
         try await IdentityQuery.identification(isolation: self) { pdu throws(BusError) in
-            try transact(pdu, unit: unit, replyByteCount: nil, timeout: timeout)
+            try transact(pdu, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), timeout: timeout)
         }
     }
 
     package func describe(unit: UInt8, timeout: Duration) async -> DeviceDescription {
         let objects = await IdentityQuery.objects(isolation: self) {
-            try? transact($0, unit: unit, replyByteCount: nil, timeout: timeout)
+            answer($0, unit, timeout)
         }
-        let reply = try? transact(IdentityQuery.serverID, unit: unit, replyByteCount: nil, timeout: timeout)
+        let reply = answer(IdentityQuery.serverID, unit, timeout)
         settle(timeout)
         return DeviceDescription(objects: objects, serverID: reply.flatMap(IdentityQuery.serverID))
+    }
+
+    /// Nil when there is none: a question that a unit does not know is often met with silence.
+    private func answer(_ pdu: [UInt8], _ unit: UInt8, _ timeout: Duration) -> [UInt8]? {
+        try? transact(pdu, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), timeout: timeout)
     }
 }

@@ -42,9 +42,16 @@ struct ReadRequest: Hashable {
             throw .garbled("function \(function) instead of \(span.table.readFunction)")
         }
         guard reply.count == replyByteCount, Int(reply[1]) == dataByteCount else {
-            throw .garbled("\(reply.count - 2) bytes of data instead of \(dataByteCount)")
+            throw .mismatch(mismatch(reply))
         }
         return span.table.isBits ? bits(of: reply) : registers(of: reply)
+    }
+
+    /// - Parameter reply: of the right function.
+    private func mismatch(_ reply: [UInt8]) -> String {
+        guard reply.count > 2 else { return "no data instead of \(dataByteCount) bytes" }
+        let count = "\(reply.count - 2) bytes of data instead of \(dataByteCount)"
+        return Int(reply[1]) == reply.count - 2 ? count : "\(count), with a byte count of \(reply[1])"
     }
 
     private func registers(of reply: [UInt8]) -> [UInt16] {

@@ -4,8 +4,8 @@ package import Engine
 import Foundation
 package import Model
 
-/// RTU on a serial line through libmodbus, which opens the port, frames and checks. Its calls block, so the actor has a
-/// queue of its own.
+/// RTU on a serial line. libmodbus opens the port and sends; answers are found among the bytes by ``RTUReply``, which knows
+/// the local echo of adapters and noise before an answer. The calls block, so the actor has a queue of its own.
 ///
 /// RTU has no transaction id: what keeps a late reply from becoming the answer to another request is the silence that is
 /// waited for after every error, the flush before every request, and ``LateReplies``.
@@ -26,6 +26,11 @@ package actor SerialBus: Bus {
     private var late: LateReplies
     /// What the unit took for the last reply, without the time on the wire.
     private var replyTime = Duration.zero
+    private var echo = LocalEcho()
+    /// The last request that was answered by what may have been its echo.
+    private var lastEqual: [UInt8] = []
+    /// What was seen instead of the last answer of a unit, in words.
+    private var remarks: [UInt8: String] = [:]
     /// Whether any byte of the last request may have left.
     private var hasSent = false
     package private(set) var figures = BusFigures()
@@ -51,13 +56,10 @@ package actor SerialBus: Bus {
 
     package func timedRead(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> BusReply {
         let request = try ReadRequest(span)
-        let reply = try transact(request.pdu, unit: unit, replyByteCount: request.replyByteCount, timeout: timeout)
-        do {
-            return BusReply(words: try request.words(of: reply), duration: replyTime)
-        } catch {
-            if case .garbled(let reason) = error { noteGarbled(reason) }
-            throw error
-        }
+        let expected = Expectation(
+            unit: unit, function: span.table.readFunction, replyByteCount: request.replyByteCount)
+        let reply = try transact(request.pdu, expected, timeout: timeout)
+        return BusReply(words: try request.words(of: reply), duration: replyTime)
     }
 
     package func write(
@@ -73,17 +75,11 @@ package actor SerialBus: Bus {
         hasSent = false
         let reply: [UInt8]
         do throws(BusError) {
-            reply = try transact(
-                request.pdu, unit: unit, replyByteCount: request.reply.count, timeout: timeout, isWrite: true)
+            reply = try transact(request.pdu, request.expectation, timeout: timeout)
         } catch {
             throw hasSent ? WriteFailure(afterSending: error) : WriteFailure(beforeSending: error)
         }
-        do throws(WriteFailure) {
-            try request.check(reply)
-        } catch {
-            if case .indeterminate(let reason) = error { noteGarbled(reason) }
-            throw error
-        }
+        try request.check(reply)
     }
 
     package var session: UInt64 { figures.sessions }
@@ -95,48 +91,38 @@ package actor SerialBus: Bus {
         mayOpenAt = .zero
     }
 
+    package var channelNote: String? { echo.knowledge == .present ? LocalEcho.advice : nil }
+
+    package func remark(on unit: UInt8) -> String? { remarks[unit] }
+
     // MARK: - Requests
 
-    /// - Parameter replyByteCount: of the reply PDU; nil where only the reply itself says it.
-    func transact(
-        _ pdu: [UInt8], unit: UInt8, replyByteCount: Int?, timeout: Duration, isWrite: Bool = false
-    ) throws(BusError) -> [UInt8] {
+    func transact(_ pdu: [UInt8], _ expected: Expectation, timeout: Duration) throws(BusError) -> [UInt8] {
         let port = try openPort()
+        let unit = expected.unit
         if mustDrain { drain(port, for: late.silence(after: timeout, at: clock.uptime)) }
         rest(until: late.quietUntil(unit))
         waitForSilence()
         noteStray(port.discard(), "bytes that nobody waited for were dropped")
         figures.requests += 1
+        let frame = RTUReply.frame(unit: unit, pdu: pdu)
         // The time on the wire is not the device's: it comes on top of what it may take to answer.
-        let wireTime = line.duration(byteCount: pdu.count + (replyByteCount ?? 64) + 6)
-        let allowed = timeout + wireTime
-        let microseconds = allowed.microseconds
-        modbus_set_response_timeout(port.context, UInt32(microseconds / 1_000_000), UInt32(microseconds % 1_000_000))
-        modbus_set_slave(port.context, Int32(unit))
+        let wireTime = line.duration(byteCount: pdu.count + (expected.replyByteCount ?? 64) + 6)
         defer { busyUntil = clock.uptime }
-        if isWrite { figures.writes += 1 }
-        telling.trace.tell(
-            TraceEvent(
-                time: clock.utc, kind: .sent, unit: unit, request: pdu, raw: RTUReply.frame(unit: unit, pdu: pdu)))
+        if expected.reply != nil { figures.writes += 1 }
+        telling.trace.tell(TraceEvent(time: clock.utc, kind: .sent, unit: unit, request: pdu, raw: frame))
         let begun = clock.uptime
-        let sent = modbus_send_raw_request(port.context, [unit] + pdu, Int32(pdu.count + 1))
-        let sendError = errno
-        // An incomplete frame is told as bad data; every other failure means that the port took nothing.
-        hasSent = sent > 0 || sendError == HG_EMBBADDATA
-        guard sent > 0 else { throw lineFailure(sendError) }
+        try send(pdu, unit, port)
         let reply: [UInt8]
         do throws(BusError) {
-            reply =
-                replyByteCount == nil
-                ? try receiveUncounted(
-                    port, Expectation(unit: unit, function: pdu[0], replyByteCount: nil), within: allowed)
-                : try receive(port, unit)
+            reply = try receive(port, expected, frame, within: timeout + wireTime)
         } catch {
             // The silence after a time-out is part of what the request cost, so the drain belongs to it.
             if error == .noResponse { settle(timeout) }
             throw error
         }
         quality.answered()
+        if !remarks.isEmpty { remarks[unit] = nil }
         replyTime = max(.zero, clock.uptime - begun - wireTime)
         late.answered(by: unit, after: replyTime)
         telling.trace.tell(
@@ -146,60 +132,103 @@ package actor SerialBus: Bus {
         return reply
     }
 
-    private func receive(_ port: SerialPort, _ unit: UInt8) throws(BusError) -> [UInt8] {
-        // What libmodbus read of a damaged answer it does not say: it stands before the bytes that are still unused.
-        var reply = [UInt8](repeating: Self.unused, count: Int(MODBUS_RTU_MAX_ADU_LENGTH))
-        let length = modbus_receive_confirmation(port.context, &reply)
-        let code = errno
-        guard length > 0 else {
-            let end = (reply.lastIndex { $0 != Self.unused } ?? -1) + 1
-            throw failure(length, code, of: unit, seen: Array(reply[..<end]))
-        }
-        guard length >= 5, reply[0] == unit else {
-            let reason = "a reply from unit \(reply[0]) instead of \(unit)"
-            noteForeign(unit, reason, Array(reply[..<Int(length)]))
-            throw .garbled(reason)
-        }
-        return Array(reply[1..<(Int(length) - 2)])
+    private func send(_ pdu: [UInt8], _ unit: UInt8, _ port: SerialPort) throws(BusError) {
+        modbus_set_slave(port.context, Int32(unit))
+        let sent = modbus_send_raw_request(port.context, [unit] + pdu, Int32(pdu.count + 1))
+        let sendError = errno
+        // An incomplete frame is told as bad data; every other failure means that the port took nothing.
+        hasSent = sent > 0 || sendError == HG_EMBBADDATA
+        guard sent <= 0 else { return }
+        let failure = lineFailure(sendError)
+        trace(hasSent ? "the line failed while the request was sent" : "nothing was sent", [])
+        throw failure
     }
 
-    private static let unused: UInt8 = 0xA5
-
-    /// Receives a reply whose length libmodbus does not know.
-    private func receiveUncounted(
-        _ port: SerialPort, _ expected: Expectation, within limit: Duration
+    /// - Parameter request: the frame that was sent.
+    private func receive(
+        _ port: SerialPort, _ expected: Expectation, _ request: [UInt8], within limit: Duration
     ) throws(BusError) -> [UInt8] {
         var bytes = RTUReply()
+        var held: [UInt8]?
         let deadline = clock.uptime + limit
         repeat {
             guard let chunk = port.receive(within: max(.zero, deadline - clock.uptime)) else {
                 throw lineFailure(errno)
             }
+            guard !chunk.isEmpty else { continue }
             bytes.append(chunk)
-            if let reply = bytes.reply(to: expected) { return reply }
+            switch bytes.verdict(expected, request: request, echo.knowledge) {
+            case .reply(let reply, let how):
+                note(how, request)
+                if RTUReply.isSame(request, reply) { lastEqual = request }
+                return reply
+            case .held(let reply): held = reply
+            case .wait:
+                if let objection = bytes.objection(to: expected, request: request) {
+                    throw rejected(objection, expected, bytes.bytes)
+                }
+            }
         } while clock.uptime < deadline
-        noteTimeout(of: expected.unit)
-        trace("no answer in time", bytes.bytes)
-        throw .noResponse
+        if let held, expected.reply != nil {
+            // No second copy came, so it was the answer.
+            (echo, lastEqual) = (LocalEcho(knowledge: .absent), request)
+            return held
+        }
+        throw unanswered(expected, request, bytes, isHeld: held != nil)
     }
 
-    private func failure(_ length: Int32, _ code: Int32, of unit: UInt8, seen: [UInt8]) -> BusError {
-        if length == 0 {
-            noteForeign(unit, "a reply from another unit", seen)
-            return .garbled("a reply from another unit")
+    private func note(_ how: RTUVerdict.Echo, _ request: [UInt8]) {
+        switch how {
+        case .before: sawEcho(request)
+        case .none: echo.missed()
+        case .untold: break
         }
-        switch code {
-        case ETIMEDOUT:
-            noteTimeout(of: unit)
-            trace(seen.isEmpty ? "no answer in time" : "an answer that broke off after \(seen.count) bytes", seen)
+    }
+
+    private func sawEcho(_ request: [UInt8]) {
+        trace("\(LocalEcho.words) was dropped", request)
+        if echo.seen() { telling.note(BusNote(.warning, "\(line.path): \(LocalEcho.advice)")) }
+    }
+
+    /// A whole frame came that is no answer.
+    private func rejected(_ objection: RTUReply.Objection, _ expected: Expectation, _ bytes: [UInt8]) -> BusError {
+        let words = objection.words(expected)
+        switch objection {
+        case .foreign:
+            noteForeign(expected.unit, words, bytes)
+            return .garbled(words)
+        case .mismatch:
+            noteGarbled(words, bytes)
+            return .mismatch(words)
+        case .damaged:
+            noteDamaged()
+            noteGarbled("\(words), \(bytes.count) bytes", bytes)
+            return .garbled(words)
+        }
+    }
+
+    private func noteDamaged() {
+        if let suspicion = quality.damaged(port?.receiverErrors) { telling.note(BusNote(.warning, suspicion)) }
+    }
+
+    /// The time is over, and no answer has come.
+    private func unanswered(
+        _ expected: Expectation, _ request: [UInt8], _ bytes: RTUReply, isHeld: Bool
+    ) -> BusError {
+        noteTimeout(of: expected.unit)
+        if isHeld || bytes.isOnlyEcho(of: request) {
+            if !isHeld || echo.knowledge == .present { sawEcho(request) }
+            remarks[expected.unit] = "only the \(LocalEcho.words) came back"
+            trace("no answer in time: only the \(LocalEcho.words)", [])
             return .noResponse
-        case HG_EMBBADCRC, HG_EMBBADDATA, HG_EMBBADEXC, HG_EMBUNKEXC, HG_EMBMDATA, HG_EMBBADSLAVE:
-            let reason = code == HG_EMBBADCRC ? "CRC wrong" : String(cString: modbus_strerror(code))
-            if let suspicion = quality.damaged(port?.receiverErrors) { telling.note(BusNote(.warning, suspicion)) }
-            noteGarbled("\(reason), \(seen.count) bytes", seen)
-            return .garbled(reason)
-        default: return lineFailure(code)
         }
+        let objection = bytes.objection(to: expected, request: request, isFinal: true)?.words(expected)
+        remarks[expected.unit] = bytes.isEmpty ? nil : objection ?? "\(bytes.bytes.count) bytes came that are no answer"
+        if !bytes.isEmpty { noteDamaged() }
+        trace(
+            bytes.isEmpty ? "no answer in time" : "an answer that broke off after \(bytes.bytes.count) bytes",
+            bytes.bytes)
+        return .noResponse
     }
 
     private func noteGarbled(_ reason: String, _ bytes: [UInt8] = []) {
@@ -210,6 +239,8 @@ package actor SerialBus: Bus {
 
     private func noteStray(_ bytes: [UInt8], _ what: String) {
         guard !bytes.isEmpty else { return }
+        if !lastEqual.isEmpty, bytes.starts(with: lastEqual) { sawEcho(lastEqual) }
+        lastEqual = []
         figures.strays += 1
         late.strayed(byteCount: bytes.count, at: clock.uptime)
         trace("\(what): \(bytes.count) bytes", bytes)
@@ -280,6 +311,8 @@ package actor SerialBus: Bus {
         }
         port = made
         quality.opened(made.receiverErrors)
+        echo.opened()
+        if connection.connectDelay > .zero { rest(until: clock.uptime + connection.connectDelay) }
         backoff.opened()
         figures.sessions += 1
         for note in made.notes { telling.note(note) }

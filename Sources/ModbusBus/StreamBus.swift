@@ -13,7 +13,7 @@ package actor StreamBus: Bus {
         case tcp, rtu
     }
 
-    private struct Waiting {
+    struct Waiting {
         var expected: Expectation
         /// For the trace: the request, and when it left.
         var pdu: [UInt8]
@@ -21,8 +21,28 @@ package actor StreamBus: Bus {
         var timeout: Duration
         /// Whether it is not known that the unit exists.
         var isSeeking: Bool
-        var continuation: CheckedContinuation<Result<[UInt8], BusError>, Never>
+        /// Requests that were under way when it was sent.
+        var company: Int
+        /// A valid answer that may be the echo of the request.
+        var held: [UInt8]?
+        /// What came in its place and was dropped, in words.
+        var objection: String?
+        var continuation: CheckedContinuation<Result<[UInt8], Failure>, Never>
         var timer: Scheduled<Void>
+    }
+
+    /// How a request ended without an answer, and what that allows.
+    struct Failure: Error {
+        var error: BusError
+        var fate = Fate.unanswered
+
+        enum Fate {
+            case unanswered
+            /// The connection ended while it was under way.
+            case diedWithConnection
+            /// None of its bytes left this machine.
+            case neverLeft
+        }
     }
 
     private struct Answer {
@@ -32,31 +52,38 @@ package actor StreamBus: Bus {
     }
 
     package nonisolated let executor: any SerialExecutor & TaskExecutor
-    private let loop: any EventLoop
-    private let connection: Connection
-    private let endpoint: Endpoint
-    private let addresses: HostAddresses
+    let loop: any EventLoop
+    let connection: Connection
+    let endpoint: Endpoint
+    let addresses: HostAddresses
     let framing: Framing
-    private let clock: any Timekeeper
-    private let telling: BusTelling
-    private var channel: (any Channel)?
-    private var opening: EventLoopFuture<any Channel>?
-    private var waiting: [UInt16: Waiting] = [:]
+    let clock: any Timekeeper
+    let telling: BusTelling
+    var channel: (any Channel)?
+    var opening: EventLoopFuture<any Channel>?
+    var waiting: [UInt16: Waiting] = [:]
     private var lastTransaction: UInt16 = 0
-    private var tcpFrames = TCPFrames()
-    private var rtuReply = RTUReply()
-    private var timeoutsInARow = 0
-    private var backoff = ReopenBackoff()
-    private var mayOpenAt = Duration.zero
-    private var lastFailure = ""
+    /// Transactions that were given up: their answers may still come.
+    var abandoned: Set<UInt16> = []
+    var tcpFrames = TCPFrames()
+    var rtuReply = RTUReply()
+    var patience = SessionPatience()
+    var closings = ClosingCount()
+    var backoff = ReopenBackoff()
+    var mayOpenAt = Duration.zero
+    var lastFailure = ""
     /// Nothing is sent before: the rest that the connection wants, or the silence after a time-out.
-    private var quietUntil = Duration.zero
+    var quietUntil = Duration.zero
     /// For RTU only.
-    private var late: LateReplies
-    package private(set) var figures = BusFigures()
-
-    /// A connection on which so many requests in a row went unanswered is opened anew: it may be half open.
-    private static let timeoutsToReopen = 4
+    var late: LateReplies
+    var echo = LocalEcho()
+    /// The last request that was answered by what may have been its echo, as it was on the wire.
+    var lastEqual: [UInt8] = []
+    var company = CompanyWatch()
+    /// What was seen instead of the last answer of a unit, in words.
+    var remarks: [UInt8: String] = [:]
+    var hasAdvisedDelay = false
+    package internal(set) var figures = BusFigures()
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         executor.asUnownedSerialExecutor()
@@ -85,11 +112,14 @@ package actor StreamBus: Bus {
         let request = try ReadRequest(span)
         let expected = Expectation(
             unit: unit, function: span.table.readFunction, replyByteCount: request.replyByteCount)
-        let reply = try await exchange(request.pdu, expected, on: readyChannel(for: unit), timeout: timeout)
+        let reply = try await ask(request.pdu, expected, timeout: timeout)
         do {
             return BusReply(words: try request.words(of: reply.pdu), duration: reply.duration)
         } catch {
-            if case .garbled = error { figures.garbled += 1 }
+            switch error {
+            case .garbled, .mismatch: figures.garbled += 1
+            case .linkDown, .noResponse, .refused, .invalidRequest: break
+            }
             throw error
         }
     }
@@ -101,30 +131,33 @@ package actor StreamBus: Bus {
         guard framing == .tcp || unit != 0 else { throw .notSent("unit 0 is everybody on a serial line") }
         let channel: any Channel
         do {
-            channel = try await readyChannel(for: unit)
+            channel = try await writableChannel(for: unit)
         } catch {
             throw WriteFailure(beforeSending: error)
         }
         guard !Task.isCancelled else { throw .notSent("cancelled") }
         guard session == nil || session == figures.sessions else { throw .openedAnew }
         figures.writes += 1
-        let reply: [UInt8]
-        do throws(BusError) {
-            reply = try await exchange(request.pdu, request.expectation, on: channel, timeout: timeout).pdu
-        } catch {
-            throw WriteFailure(afterSending: error)
+        let result = await exchange(request.pdu, request.expectation, on: channel, timeout: timeout, isWrite: true)
+        switch result {
+        case .success(let answer): try request.check(answer.pdu)
+        case .failure(let failure) where failure.fate == .neverLeft: throw WriteFailure(beforeSending: failure.error)
+        case .failure(let failure): throw WriteFailure(afterSending: failure.error)
         }
-        try request.check(reply)
     }
 
     package var session: UInt64 { figures.sessions }
 
     package func close() async {
-        fail(with: .linkDown("closed"))
+        fail(with: Failure(error: .linkDown("closed")))
         let closing = channel
         channel = nil
         try? await closing?.close().get()
     }
+
+    package var channelNote: String? { echo.knowledge == .present ? LocalEcho.advice : nil }
+
+    package func remark(on unit: UInt8) -> String? { remarks[unit] }
 
     // MARK: - Requests
 
@@ -132,35 +165,61 @@ package actor StreamBus: Bus {
     private func readyChannel(for unit: UInt8) async throws(BusError) -> any Channel {
         let channel = try await open()
         await rest(until: max(quietUntil, late.quietUntil(unit)))
-        guard channel.isActive else { throw .linkDown("\(endpoint) closed the connection") }
-        return channel
+        if channel.isActive { return channel }
+        // It ended while the gateway waited: nothing was sent on it.
+        let another = try await open()
+        await rest(until: quietUntil)
+        guard another.isActive else { throw .linkDown("\(endpoint) closed the connection") }
+        return another
+    }
+
+    /// The same, and not one that the other end has closed already: what is sent there nobody reads.
+    private func writableChannel(for unit: UInt8) async throws(BusError) -> any Channel {
+        let channel = try await readyChannel(for: unit)
+        guard await hasBeenClosed(channel) else { return channel }
+        closed(channel)
+        channel.close(promise: nil)
+        return try await readyChannel(for: unit)
     }
 
     func transact(
         _ pdu: [UInt8], _ expected: Expectation, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> [UInt8] {
-        try await exchange(
-            pdu, expected, on: readyChannel(for: expected.unit), timeout: timeout, isSeeking: isSeeking
-        ).pdu
+        try await ask(pdu, expected, timeout: timeout, isSeeking: isSeeking).pdu
     }
 
     private func rest(until moment: Duration) async {
         if moment > clock.uptime { try? await clock.sleep(until: moment) }
     }
 
-    /// Sends once, and waits for the answer. Whoever gets an error here cannot know whether the request arrived.
-    private func exchange(
-        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration, isSeeking: Bool = false
+    /// Asks something that changes nothing: once more where the connection ended meanwhile, on a new one and within the time
+    /// that the answer may take.
+    private func ask(
+        _ pdu: [UInt8], _ expected: Expectation, timeout: Duration, isSeeking: Bool = false
     ) async throws(BusError) -> Answer {
+        let channel = try await readyChannel(for: expected.unit)
+        let begun = clock.uptime
+        let first = await exchange(pdu, expected, on: channel, timeout: timeout, isSeeking: isSeeking)
+        guard case .failure(let failure) = first, failure.fate != .unanswered, !Task.isCancelled else {
+            return try first.mapError(\.error).get()
+        }
+        let another = try await readyChannel(for: expected.unit)
+        let left = begun + timeout + connection.connectDelay - clock.uptime
+        guard left > .zero else { throw failure.error }
+        trace("sent once more on a new connection", unit: expected.unit)
+        return try await exchange(pdu, expected, on: another, timeout: min(left, timeout), isSeeking: isSeeking)
+            .mapError(\.error).get()
+    }
+
+    /// Sends once, and waits for the answer. After a failure it is not known whether the request arrived, except where its
+    /// fate says so.
+    private func exchange(
+        _ pdu: [UInt8], _ expected: Expectation, on channel: any Channel, timeout: Duration, isSeeking: Bool = false,
+        isWrite: Bool = false
+    ) async -> Result<Answer, Failure> {
         figures.requests += 1
         let transaction = nextTransaction()
-        let bytes: [UInt8]
-        switch framing {
-        case .tcp: bytes = TCPFrames.frame(transaction: transaction, unit: expected.unit, pdu: pdu)
-        case .rtu:
-            bytes = RTUReply.frame(unit: expected.unit, pdu: pdu)
-            rtuReply.clear()
-        }
+        let bytes = frame(pdu, expected, transaction)
         telling.trace.tell(
             TraceEvent(
                 time: clock.utc, kind: .sent, unit: expected.unit, transaction: shown(transaction), request: pdu,
@@ -172,8 +231,8 @@ package actor StreamBus: Bus {
             }
             waiting[transaction] = Waiting(
                 expected: expected, pdu: pdu, sent: sent, timeout: timeout, isSeeking: isSeeking,
-                continuation: continuation, timer: timer)
-            channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+                company: waiting.count, continuation: continuation, timer: timer)
+            send(bytes, on: channel, transaction, isWrite: isWrite)
         }
         let duration = clock.uptime - sent
         if connection.pause > .zero { quietUntil = max(quietUntil, clock.uptime + connection.pause) }
@@ -185,7 +244,34 @@ package actor StreamBus: Bus {
                 late.answered(by: expected.unit, after: duration)
             }
         }
-        return Answer(pdu: try result.get(), duration: duration)
+        return result.map { Answer(pdu: $0, duration: duration) }
+    }
+
+    private func frame(_ pdu: [UInt8], _ expected: Expectation, _ transaction: UInt16) -> [UInt8] {
+        switch framing {
+        case .tcp:
+            if waiting.isEmpty, !tcpFrames.isEmpty { clearFrames() }
+            return TCPFrames.frame(transaction: transaction, unit: expected.unit, pdu: pdu)
+        case .rtu:
+            rtuReply.clear()
+            return RTUReply.frame(unit: expected.unit, pdu: pdu)
+        }
+    }
+
+    /// Where it must be known that nothing left, the write is watched: it succeeds or fails here and now, or later, when some
+    /// of it may have left.
+    private func send(_ bytes: [UInt8], on channel: any Channel, _ transaction: UInt16, isWrite: Bool) {
+        guard isWrite else { return channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil) }
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        let failure = NIOLoopBoundBox<(any Error)?>(nil, eventLoop: loop)
+        promise.futureResult.whenFailure { failure.value = $0 }
+        channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: promise)
+        guard let error = failure.value else { return }
+        let words = "nothing was sent: \(Self.words(for: error))"
+        if let request = waiting[transaction] {
+            trace(words, unit: request.expected.unit, transaction: shown(transaction))
+        }
+        finish(transaction, with: .failure(Failure(error: .linkDown(words), fate: .neverLeft)))
     }
 
     private func nextTransaction() -> UInt16 {
@@ -193,16 +279,16 @@ package actor StreamBus: Bus {
         return lastTransaction
     }
 
-    private func finish(_ transaction: UInt16, with result: Result<[UInt8], BusError>) {
+    func finish(_ transaction: UInt16, with result: Result<[UInt8], Failure>) {
         guard let request = waiting.removeValue(forKey: transaction) else { return }
         request.timer.cancel()
         request.continuation.resume(returning: result)
     }
 
     /// RTU has no transaction ids: ours are nothing to be seen there.
-    private func shown(_ transaction: UInt16) -> UInt16? { framing == .tcp ? transaction : nil }
+    func shown(_ transaction: UInt16) -> UInt16? { framing == .tcp ? transaction : nil }
 
-    private func traceAnswer(_ transaction: UInt16, _ request: Waiting, _ reply: [UInt8]) {
+    func traceAnswer(_ transaction: UInt16, _ request: Waiting, _ reply: [UInt8]) {
         guard telling.trace.isOn else { return }
         let unit = request.expected.unit
         let raw =
@@ -215,192 +301,8 @@ package actor StreamBus: Bus {
                 transaction: shown(transaction), request: request.pdu, reply: reply, raw: raw))
     }
 
-    private func trace(_ remark: String, unit: UInt8? = nil, transaction: UInt16? = nil, _ raw: [UInt8] = []) {
+    func trace(_ remark: String, unit: UInt8? = nil, transaction: UInt16? = nil, _ raw: [UInt8] = []) {
         telling.trace.tell(
             TraceEvent(time: clock.utc, kind: .remark(remark), unit: unit, transaction: transaction, raw: raw))
-    }
-
-    private func expired(_ transaction: UInt16) {
-        guard let request = waiting.removeValue(forKey: transaction) else { return }
-        let unanswered = rtuReply.isEmpty ? "no answer in time" : "no answer in time, but \(rtuReply.bytes.count) bytes"
-        trace(unanswered, unit: request.expected.unit, transaction: shown(transaction), rtuReply.bytes)
-        figures.timeouts += 1
-        if !request.isSeeking { timeoutsInARow += 1 }
-        var error = BusError.noResponse
-        if framing == .rtu {
-            if !rtuReply.isEmpty { error = .garbled("bytes that are no reply to the request") }
-            // RTU has no transaction id: a late reply must come and go before the next request.
-            late.missed(request.expected.unit, at: clock.uptime)
-            quietUntil = clock.uptime + late.silence(after: request.timeout, at: clock.uptime)
-        }
-        request.continuation.resume(returning: .failure(error))
-        if !request.isSeeking, timeoutsInARow >= Self.timeoutsToReopen { dropChannel() }
-    }
-
-    // MARK: - Bytes
-
-    fileprivate func received(_ buffer: ByteBuffer) {
-        switch framing {
-        case .tcp:
-            tcpFrames.append(buffer.readableBytesView)
-            takeFrames()
-        case .rtu:
-            guard let (transaction, request) = waiting.first else {
-                figures.strays += 1
-                late.strayed(byteCount: buffer.readableBytes, at: clock.uptime)
-                trace(
-                    "a late reply or noise was dropped: \(buffer.readableBytes) bytes", Array(buffer.readableBytesView))
-                return
-            }
-            rtuReply.append(buffer.readableBytesView)
-            guard let reply = rtuReply.reply(to: request.expected) else { return }
-            timeoutsInARow = 0
-            traceAnswer(transaction, request, reply)
-            finish(transaction, with: .success(reply))
-        }
-    }
-
-    private func takeFrames() {
-        do throws(BusError) {
-            while let frame = try tcpFrames.next() { take(frame) }
-        } catch {
-            figures.garbled += 1
-            trace("not Modbus TCP: the connection is given up")
-            fail(with: error)
-            dropChannel()
-        }
-    }
-
-    /// A frame is an answer only if transaction, unit and function are those of a request under way.
-    private func take(_ frame: TCPFrames.Frame) {
-        guard let request = waiting[frame.transaction], request.expected.unit == frame.unit else {
-            figures.strays += 1
-            traceStray(frame)
-            return
-        }
-        timeoutsInARow = 0
-        traceAnswer(frame.transaction, request, frame.pdu)
-        finish(frame.transaction, with: .success(frame.pdu))
-    }
-
-    private func traceStray(_ frame: TCPFrames.Frame) {
-        let reason =
-            waiting[frame.transaction].map {
-                "a reply from unit \(frame.unit) instead of \($0.expected.unit) was dropped"
-            }
-            ?? "a late reply, or one to nobody's request, was dropped"
-        trace(
-            reason, unit: frame.unit, transaction: frame.transaction,
-            TCPFrames.frame(transaction: frame.transaction, unit: frame.unit, pdu: frame.pdu))
-    }
-
-    // MARK: - Channel
-
-    private func open() async throws(BusError) -> any Channel {
-        if let channel, channel.isActive { return channel }
-        guard clock.uptime >= mayOpenAt else { throw .linkDown(lastFailure) }
-        let attempt = opening ?? connect()
-        opening = attempt
-        do {
-            let opened = try await attempt.get()
-            opening = nil
-            if channel == nil { adopt(opened) }
-            return opened
-        } catch {
-            opening = nil
-            let failure = "cannot connect to \(endpoint): \(Self.words(for: error))"
-            if failure != lastFailure {
-                trace(failure)
-                telling.note(BusNote(.warning, failure))
-            }
-            lastFailure = failure
-            if clock.uptime >= mayOpenAt {
-                mayOpenAt = clock.uptime + backoff.failed(jitter: Double.random(in: 0..<1))
-            }
-            throw .linkDown(lastFailure)
-        }
-    }
-
-    private func adopt(_ opened: any Channel) {
-        channel = opened
-        tcpFrames = TCPFrames()
-        rtuReply = RTUReply()
-        timeoutsInARow = 0
-        figures.sessions += 1
-        backoff.opened()
-    }
-
-    private func connect() -> EventLoopFuture<any Channel> {
-        let limit = TimeAmount.nanoseconds(connection.connectTimeout.microseconds * 1000)
-        return addresses.find(on: loop, within: limit).flatMap { [self] found in
-            let nowhere: EventLoopFuture<any Channel> = loop.makeFailedFuture(
-                HostAddresses.LookupFailure(description: "the host has no address"))
-            return found.reduce(nowhere) { attempt, address in
-                attempt.flatMapError { [self] _ in connect(to: address, within: limit) }
-            }
-        }
-    }
-
-    private nonisolated func connect(to address: SocketAddress, within limit: TimeAmount) -> EventLoopFuture<
-        any Channel
-    > {
-        ClientBootstrap(group: loop)
-            .connectTimeout(limit)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(StreamHandler(bus: self))
-                }
-            }
-            .connect(to: address)
-    }
-
-    private func dropChannel() {
-        let dropped = channel
-        channel = nil
-        dropped?.close(promise: nil)
-        fail(with: .linkDown("the connection to \(endpoint) was given up after bad or missing answers"))
-    }
-
-    fileprivate func closed(_ closedChannel: any Channel) {
-        guard channel === closedChannel else { return }
-        channel = nil
-        lastFailure = "\(endpoint) closed the connection"
-        fail(with: .linkDown(lastFailure))
-    }
-
-    private func fail(with error: BusError) {
-        for transaction in waiting.keys { finish(transaction, with: .failure(error)) }
-    }
-
-    private static func words(for error: any Error) -> String {
-        if let reason = error as? IOError { return String(cString: strerror(reason.errnoCode)) }
-        if case ChannelError.connectTimeout = error { return "no answer within the connect time-out" }
-        return String(describing: error)
-    }
-}
-
-/// Hands bytes and the end of a channel to its bus; both are on the channel's event loop.
-private final class StreamHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    private let bus: StreamBus
-
-    init(bus: StreamBus) {
-        self.bus = bus
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let buffer = unwrapInboundIn(data)
-        bus.assumeIsolated { $0.received(buffer) }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        let channel = context.channel
-        bus.assumeIsolated { $0.closed(channel) }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
     }
 }

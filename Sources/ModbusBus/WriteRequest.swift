@@ -78,7 +78,7 @@ extension WriteFailure {
         switch error {
         case .linkDown(let reason): self = .indeterminate("the connection was lost before an answer came: \(reason)")
         case .noResponse: self = .indeterminate("no answer in time")
-        case .garbled(let reason): self = .indeterminate("no valid answer: \(reason)")
+        case .garbled(let reason), .mismatch(let reason): self = .indeterminate("no valid answer: \(reason)")
         case .refused(let code): self = .refused(code)
         case .invalidRequest(let reason): self = .notSent(reason)
         }
@@ -87,7 +87,8 @@ extension WriteFailure {
     /// What it means for a write when the channel could not be had.
     init(beforeSending error: BusError) {
         switch error {
-        case .linkDown(let reason), .garbled(let reason), .invalidRequest(let reason): self = .notSent(reason)
+        case .linkDown(let reason), .garbled(let reason), .mismatch(let reason), .invalidRequest(let reason):
+            self = .notSent(reason)
         case .noResponse: self = .notSent("no answer in time")
         case .refused(let code): self = .refused(code)
         }

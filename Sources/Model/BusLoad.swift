@@ -16,7 +16,7 @@ package struct BusLoad: Hashable, Sendable {
         guard stretch > 1 else { return period }
         let seconds = period.inSeconds * stretch
         let grid = seconds > 10 ? 1000.0 : 100
-        return .milliseconds(Int64((seconds * 1000 / grid).rounded(.up) * grid))
+        return .milliseconds(Int64(clamping: (seconds * 1000 / grid).rounded(.up) * grid))
     }
 
     /// - Parameter plans: the read plan of each device with the rest that it needs after a request.

@@ -70,6 +70,8 @@ package struct SerialLine: Hashable, Sendable {
         self.rs485 = rs485
     }
 
+    /// What a file, a request or an argument may say.
+    package static let baudRange = 300...4_000_000
     package static let bauds = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]
 
     /// Time that `byteCount` characters take on the wire.
@@ -114,6 +116,8 @@ package struct Connection: Hashable, Sendable {
     package var minTimeout: Duration
     /// How long establishing a TCP connection may take.
     package var connectTimeout: Duration
+    /// How long nothing is sent after the channel was opened: some converters are deaf for seconds then.
+    package var connectDelay: Duration
     /// Rest between two requests on this channel.
     package var pause: Duration
     /// Requests under way at once, 1 to 16; always 1 where no transaction id exists.
@@ -121,13 +125,15 @@ package struct Connection: Hashable, Sendable {
 
     package init(
         name: String, channel: Channel, timeout: Duration = .seconds(1), minTimeout: Duration? = nil,
-        connectTimeout: Duration = .seconds(3), pause: Duration = .zero, inFlight: Int = 1
+        connectTimeout: Duration = .seconds(3), connectDelay: Duration = .zero, pause: Duration = .zero,
+        inFlight: Int = 1
     ) {
         self.name = name
         self.channel = channel
         self.timeout = timeout
         self.minTimeout = minTimeout ?? min(timeout, Self.defaultMinTimeout)
         self.connectTimeout = connectTimeout
+        self.connectDelay = connectDelay
         self.pause = pause
         self.inFlight = inFlight
     }

@@ -49,8 +49,10 @@ package struct DecimalNumber: Hashable, Sendable {
         }
         guard digitCount > 0 else { return nil }
         if !bytes.isEmpty {
-            guard let power = Int(Substring(bytes.dropFirst())) else { return nil }
-            exponent += max(-1000, min(1000, power))
+            bytes = bytes.dropFirst()
+            if bytes.first == UInt8(ascii: "+") { bytes = bytes.dropFirst() }
+            guard let power = Int(Substring(bytes), in: -1000...1000) else { return nil }
+            exponent += power
         }
         guard (-60...60).contains(exponent) else { return nil }
         let mantissa = isNegative ? Int64(truncatingIfNeeded: 0 &- digits) : Int64(digits)

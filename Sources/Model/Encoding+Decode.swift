@@ -14,11 +14,10 @@ extension Encoding {
         case .string: return decodeText(words)
         case .datetime: return decodeDatetime(words)
         case .mod10k: return decodeMod10k(words)
-        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64,
-            .bcd16,
-            .bcd32, .sm16, .sm32, .offset16, .offset32:
+        case .bool, .int8, .uint8, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64,
+            .float16, .float32, .float64, .bcd16, .bcd32, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32:
             let assembled = order.assemble(words)
-            let raw = halved(assembled)
+            let raw = ownPart(of: assembled)
             if !sentinels.isEmpty, sentinels.contains(raw) || sentinels.contains(assembled) {
                 return .bad(sentinelReason)
             }
@@ -27,8 +26,9 @@ extension Encoding {
         }
     }
 
-    /// The byte of an int8 or uint8; everything else as it is.
-    private func halved(_ assembled: UInt64) -> UInt64 {
+    /// The byte of an int8 or uint8, the low three of an int24 or uint24; everything else as it is.
+    private func ownPart(of assembled: UInt64) -> UInt64 {
+        if type == .int24 || type == .uint24 { return assembled & 0xFF_FFFF }
         guard type == .int8 || type == .uint8 else { return assembled }
         return (characters == .high || characters == .highFirst ? assembled >> 8 : assembled) & 0xFF
     }
@@ -45,7 +45,11 @@ extension Encoding {
         case .int16: scaled(.int(Int64(Int16(truncatingIfNeeded: raw))))
         case .int32: scaled(.int(Int64(Int32(truncatingIfNeeded: raw))))
         case .int64: scaled(.int(Int64(bitPattern: raw)))
-        case .uint8, .uint16, .uint32, .uint64: scaled(PointValue(unsigned: raw))
+        case .int24: scaled(.int(signExtended(raw, bitCount: 24)))
+        case .int48: scaled(.int(signExtended(raw, bitCount: 48)))
+        case .decade32: scaledDecade(signExtended(raw, bitCount: 24), raw)
+        case .udecade32: scaledDecade(Int64(raw & 0xFF_FFFF), raw)
+        case .uint8, .uint16, .uint24, .uint32, .uint48, .uint64: scaled(PointValue(unsigned: raw))
         case .float16: scaledFloat(Float(Float16(bitPattern: UInt16(truncatingIfNeeded: raw))))
         case .float32: scaledFloat(Float(bitPattern: UInt32(truncatingIfNeeded: raw)))
         case .float64: scaledDouble(Double(bitPattern: raw))
@@ -57,6 +61,18 @@ extension Encoding {
         case .offset32: scaled(.int(Int64(raw) - 0x8000_0000))
         case .mod10k, .string, .datetime: preconditionFailure("decoded from words, not from an assembled number")
         }
+    }
+
+    /// The low `bitCount` bits as a number in two's complement.
+    private func signExtended(_ raw: UInt64, bitCount: UInt64) -> Int64 {
+        Int64(bitPattern: raw << (64 - bitCount)) >> Int64(64 - bitCount)
+    }
+
+    private func scaledDecade(_ mantissa: Int64, _ raw: UInt64) -> Decoded {
+        let exponent = Int8(truncatingIfNeeded: raw >> 24)
+        // Beyond, nothing that is measured: the registers hold something else.
+        guard DecadeNumber.exponents.contains(Int(exponent)) else { return .bad(.decodeError) }
+        return scaled(.decimal(DecimalNumber(mantissa: mantissa, exponent: exponent)))
     }
 
     private func signMagnitude(_ raw: UInt64, signBit: UInt64) -> Int64 {
@@ -87,10 +103,9 @@ extension Encoding {
     }
 
     /// Applies scale and offset exactly in decimal; only where that does not fit 64 bits, in binary floating point.
-    private func scaled(_ raw: PointValue) -> Decoded {
+    func scaled(_ raw: PointValue) -> Decoded {
         if isUnscaled { return .value(raw) }
-        if case .int(let integer) = raw,
-            let product = DecimalNumber(mantissa: integer).multiplied(by: scale),
+        if let product = raw.exact?.multiplied(by: scale),
             let sum = offset.mantissa == 0 ? product : product.adding(offset)
         {
             return .value(.decimal(sum))
@@ -101,13 +116,19 @@ extension Encoding {
     private func scaledFloat(_ raw: Float) -> Decoded {
         guard raw.isFinite else { return .bad(sentinelReason) }
         if isUnscaled { return .value(.float(raw)) }
-        let value = Float(Double(raw) * scale.double + offset.double)
+        let value = Float(scaledExactly(raw.description) ?? Double(raw) * scale.double + offset.double)
         return value.isFinite ? .value(.float(value)) : .bad(.decodeError)
+    }
+
+    /// The shortest decimal of a floating-point number, scaled as it is read: 230.2 × 0.1 is 23.02 and not 23.019999.
+    private func scaledExactly(_ raw: String) -> Double? {
+        DecimalNumber(raw)?.multiplied(by: scale)?.adding(offset)?.double
     }
 
     private func scaledDouble(_ raw: Double) -> Decoded {
         guard raw.isFinite else { return .bad(sentinelReason) }
-        let value = isUnscaled ? raw : raw * scale.double + offset.double
+        if isUnscaled { return .value(.double(raw)) }
+        let value = scaledExactly(raw.description) ?? raw * scale.double + offset.double
         return value.isFinite ? .value(.double(value)) : .bad(.decodeError)
     }
 }

@@ -26,6 +26,9 @@ extension Encoding {
         case .uint8: return try half(UInt64(fitting(value) as UInt8))
         case .int16: return UInt64(UInt16(bitPattern: try fitting(value)))
         case .uint16: return UInt64(try fitting(value) as UInt16)
+        case .int24, .int48: return try signed(value, bitCount: type == .int24 ? 24 : 48)
+        case .uint24, .uint48: return try unsigned(value, bitCount: type == .uint24 ? 24 : 48)
+        case .decade32, .udecade32: return try decade(value)
         case .int32: return UInt64(UInt32(bitPattern: try fitting(value)))
         case .uint32: return UInt64(try fitting(value) as UInt32)
         case .int64: return UInt64(bitPattern: try fitting(value))
@@ -44,13 +47,40 @@ extension Encoding {
         }
     }
 
-    /// The raw number before scaling, rounded to the nearest integer.
+    /// The raw number before scaling: the nearest whole number, and of two that are equally near the even one. In decimal
+    /// where that fits: 0.35 is halfway between 0.3 and 0.4, and in binary it is not.
     func rawInteger(_ value: PointValue) throws(EncodingError) -> Int64 {
         if isUnscaled, case .int(let integer) = value { return integer }
+        if let raw = value.decimal?.steps(of: scale, from: offset) { return raw }
         guard let number = value.number else { throw .wrongKind }
-        let raw = ((number - offset.double) / scale.double).rounded()
+        let raw = ((number - offset.double) / scale.double).rounded(.toNearestOrEven)
         guard raw.isFinite, abs(raw) < 9.2e18 else { throw .outOfRange }
-        return Int64(raw)
+        return Int64(clamping: raw)
+    }
+
+    private func signed(_ value: PointValue, bitCount: UInt64) throws(EncodingError) -> UInt64 {
+        let number = try rawInteger(value)
+        let limit: Int64 = 1 << Int64(bitCount - 1)
+        guard (-limit..<limit).contains(number) else { throw .outOfRange }
+        return UInt64(bitPattern: number) & ((1 << bitCount) - 1)
+    }
+
+    private func unsigned(_ value: PointValue, bitCount: UInt64) throws(EncodingError) -> UInt64 {
+        let number: UInt64 = try exactly(rawInteger(value))
+        guard number < 1 << bitCount else { throw .outOfRange }
+        return number
+    }
+
+    private func decade(_ value: PointValue) throws(EncodingError) -> UInt64 {
+        guard let number = value.number else { throw .wrongKind }
+        let raw: DecimalNumber?
+        if isUnscaled, let exact = value.exact {
+            raw = exact
+        } else {
+            raw = DecimalNumber((isUnscaled ? number : (number - offset.double) / scale.double).description)?.trimmed
+        }
+        guard let raw, let fitting = DecadeNumber(raw, isSigned: type == .decade32) else { throw .outOfRange }
+        return fitting.bits
     }
 
     private func unsigned(_ value: PointValue) throws(EncodingError) -> UInt64 {
@@ -118,7 +148,9 @@ extension UnixTime {
     /// Reads `2026-11-20T23:41:07Z` and `2026-11-20T23:41:07.105Z`, UTC only; nil for everything else.
     package init?(rfc3339 text: String) {
         guard Self.isRFC3339(Array(text.utf8)) else { return nil }
-        let fields = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).compactMap { Int(Substring($0)) }
+        let fields = text.utf8.split(whereSeparator: { "-T:.Z".utf8.contains($0) }).compactMap {
+            Int(Substring($0), in: 0...999_999)
+        }
         let civil = CivilTime(
             year: fields[0], month: fields[1], day: fields[2], hour: fields[3], minute: fields[4], second: fields[5])
         guard civil.isValid else { return nil }

@@ -1,4 +1,4 @@
-/// Values that share their registers with others: bit fields and half registers.
+/// Values that share their registers with others: bit fields, half registers and the low three bytes of two.
 extension Encoding {
     /// The bits of each register that belong to the value; all of them unless it shares a register.
     package var ownedBits: [UInt16] {
@@ -6,7 +6,7 @@ extension Encoding {
             return Array(repeating: .max, count: registerCount)
         }
         let isHalf = type == .int8 || type == .uint8
-        var mask: UInt64 = isHalf ? 0xFF : .max
+        var mask: UInt64 = isHalf ? 0xFF : type == .int24 || type == .uint24 ? 0xFF_FFFF : .max
         if let bits { mask = Self.ones(bits.count) << UInt64(bits.lowerBound) }
         return order.disassemble(isHalf ? half(mask & 0xFF) : mask, registerCount: registerCount)
     }

@@ -4,6 +4,7 @@ package struct Encoding: Hashable, Sendable {
     package var type: ValueType
     package var order: ByteOrder
     package var characters: CharacterLayout
+    package var charset = TextCharset.any
     package var datetime: DatetimeLayout
     /// Registers of one value, or 1 for a coil or discrete input.
     package var registerCount: Int
@@ -40,6 +41,11 @@ package struct Encoding: Hashable, Sendable {
     /// Whether scale and offset leave the raw number as it is.
     package var isUnscaled: Bool {
         scale == .one && offset.mantissa == 0
+    }
+
+    /// Whether the registers are one number, so that it matters which comes first.
+    package var takesWordOrder: Bool {
+        registerCount > 1 && type != .string && (type != .datetime || datetime.isNumber)
     }
 
     /// The published type.

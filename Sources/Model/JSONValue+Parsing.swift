@@ -174,7 +174,7 @@ private struct JSONScanner {
     private mutating func unit() throws(JSONError) -> UInt32 {
         let end = offset + 4
         guard end <= bytes.count, bytes[offset..<end].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
-            let unit = UInt32(String(decoding: bytes[offset..<end], as: UTF8.self), radix: 16)
+            let unit = UInt32(String(decoding: bytes[offset..<end], as: UTF8.self), radix: 16, in: 0...0xFFFF)
         else { throw error("four hex digits are missing") }
         offset = end
         return unit

@@ -40,8 +40,13 @@ package indirect enum JSONValue: Hashable, Sendable {
 
     package var double: Double? { decimal?.double }
 
-    /// The number where it is whole and fits.
-    package var integer: Int64? {
+    /// The number where it is whole and in `range`.
+    package func integer<Number: FixedWidthInteger>(in range: ClosedRange<Number>) -> Number? {
+        integer.flatMap { Number(exactly: $0) }.flatMap { range.contains($0) ? $0 : nil }
+    }
+
+    /// The number where it is whole and fits. Without a range, so for this file only.
+    private var integer: Int64? {
         guard var number = decimal else { return nil }
         while number.exponent < 0, number.mantissa % 10 == 0 {
             number.mantissa /= 10

@@ -47,6 +47,8 @@ package struct Point: Hashable, Sendable {
     /// Zero-based protocol address of the first register or bit.
     package var protocolAddress: UInt16
     package var encoding: Encoding
+    /// Where the value is, if not in consecutive registers from ``protocolAddress`` on.
+    package var parts: ValueParts?
     package var scaleReference: ScaleReference?
     /// UCUM code, `1` for none.
     package var unit: String
@@ -95,12 +97,18 @@ package struct Point: Hashable, Sendable {
         self.summary = summary
     }
 
+    /// The registers of the value; of a value in several places the first of them.
     package var span: RegisterSpan {
-        RegisterSpan(table: table, start: protocolAddress, registerCount: encoding.registerCount)
+        parts?.items.first?.span
+            ?? RegisterSpan(table: table, start: protocolAddress, registerCount: encoding.registerCount)
     }
 
-    /// The published type; a register-held exponent makes integers float64.
+    /// All registers of the value: one span, or one for each place.
+    package var spans: [RegisterSpan] { parts?.items.map(\.span) ?? [span] }
+
+    /// The published type; a register-held exponent makes integers float64, and so does a sum of parts.
     package var datatype: Datatype {
+        if parts?.isSum ?? false { return .float64 }
         guard scaleReference != nil, encoding.datatype.isNumeric else { return encoding.datatype }
         return encoding.datatype == .float32 ? .float32 : .float64
     }

@@ -4,17 +4,20 @@ extension PointValue {
         switch reference {
         case nil: return .value(self)
         case .exponent:
-            guard let number = holder.number, number.rounded() == number, abs(number) <= 30 else {
+            guard let exponent = holder.number.flatMap({ Int8($0, in: -30...30) }) else {
                 return .bad(.decodeError)
             }
-            return times(DecimalNumber(mantissa: 1, exponent: Int8(number)))
+            return times(DecimalNumber(mantissa: 1, exponent: exponent))
         case .factor:
             switch holder {
             case .int(let factor): return times(DecimalNumber(mantissa: factor))
             case .decimal(let factor): return times(factor)
             case .null, .bool, .uint, .float, .double, .string:
                 guard let factor = holder.number, let number else { return .bad(.decodeError) }
-                return .value(.double(number * factor))
+                guard let left = shortest, let right = holder.shortest, let exact = left.multiplied(by: right) else {
+                    return .value(.double(number * factor))
+                }
+                return .value(.double(exact.double))
             }
         }
     }
@@ -26,10 +29,10 @@ extension PointValue {
             return product(DecimalNumber(mantissa: value), factor)
         case .decimal(let value): return product(value, factor)
         case .float(let value):
-            let result = Float(Double(value) * factor.double)
+            let result = Float(shortest?.multiplied(by: factor)?.double ?? Double(value) * factor.double)
             return result.isFinite ? .value(.float(result)) : .bad(.decodeError)
         case .uint, .double:
-            let result = (number ?? 0) * factor.double
+            let result = shortest?.multiplied(by: factor)?.double ?? (number ?? 0) * factor.double
             return result.isFinite ? .value(.double(result)) : .bad(.decodeError)
         }
     }
@@ -50,6 +53,7 @@ extension PointValue {
         guard let held = holder.number, case .value(let one) = PointValue.int(1).scaled(by: holder, reference),
             let factor = one.number, factor != 0, held.isFinite
         else { return nil }
+        if let exact = one.decimal.flatMap({ decimal?.divided(by: $0) }) { return .decimal(exact) }
         return .double(number / factor)
     }
 }

@@ -4,11 +4,19 @@ struct Packing {
     var limits: DeviceLimits
     var cost: RequestCost
     var cuts: Set<RegisterCut>
+    /// Registers that no request may read over: those that change by being read, and those that cannot be read.
+    var closed: [RegisterSpan] = []
+
+    /// A value, or one part of a value in several places.
+    struct Value {
+        var point: Int
+        var part: Int
+    }
 
     /// What must be read by one request: a value, everything of a `sync` group in one table, or values that share registers.
     struct Atom {
         var span: RegisterSpan
-        var points: [Int]
+        var values: [Value]
         var isDestructive: Bool
 
         func merged(with other: Atom) -> Atom {
@@ -16,7 +24,7 @@ struct Packing {
             let end = max(span.end, other.span.end)
             return Atom(
                 span: RegisterSpan(table: span.table, start: start, registerCount: end - Int(start)),
-                points: points + other.points, isDestructive: isDestructive || other.isDestructive)
+                values: values + other.values, isDestructive: isDestructive || other.isDestructive)
         }
     }
 
@@ -37,12 +45,15 @@ struct Packing {
         var atoms: [Atom] = []
         for index in indexes {
             let point = points[index]
-            let atom = Atom(span: point.span, points: [index], isDestructive: point.isDestructiveRead)
-            if let group = point.syncGroup {
-                let key = "\(point.table) \(group)"
-                groups[key] = groups[key]?.merged(with: atom) ?? atom
-            } else {
-                atoms.append(atom)
+            for (part, span) in point.spans.enumerated() {
+                let atom = Atom(
+                    span: span, values: [Value(point: index, part: part)], isDestructive: point.isDestructiveRead)
+                if let group = point.syncGroup {
+                    let key = "\(span.table) \(group)"
+                    groups[key] = groups[key]?.merged(with: atom) ?? atom
+                } else {
+                    atoms.append(atom)
+                }
             }
         }
         return overlapsMerged(atoms + groups.values)
@@ -72,7 +83,9 @@ struct Packing {
         else { return false }
         let gap = Int(atom.span.start) - last.span.end
         guard gap > 0 else { return true }
+        let bridged = last.span.end..<Int(atom.span.start)
         return gap <= cost.widestBridge(in: table, limits) && !atom.isDestructive && !last.isDestructive
+            && !closed.contains { $0.table == table && bridged.overlaps(Int($0.start)..<$0.end) }
     }
 
     private func block(of atoms: [Atom]) -> ReadBlock {
@@ -80,9 +93,10 @@ struct Packing {
         let span = RegisterSpan(
             table: atoms[0].span.table, start: atoms[0].span.start,
             registerCount: atoms[atoms.count - 1].span.end - start)
-        let items = atoms.flatMap(\.points).map { index in
-            let value = points[index].span
-            return ReadBlock.Item(point: index, offset: Int(value.start) - start, registerCount: value.registerCount)
+        let items = atoms.flatMap(\.values).map { value in
+            let own = points[value.point].spans[value.part]
+            return ReadBlock.Item(
+                point: value.point, part: value.part, offset: Int(own.start) - start, registerCount: own.registerCount)
         }
         let edges = atoms.map { Int($0.span.start) - start }
         let bridges = zip(atoms.dropFirst(), atoms).filter { Int($0.span.start) > $1.span.end }.map {

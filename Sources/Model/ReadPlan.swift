@@ -34,7 +34,7 @@ package struct RequestCost: Hashable, Sendable {
     package func worthwhileGap(in table: RegisterTable) -> Int {
         let single = table.isBits ? perBit : perRegister
         guard single > .zero else { return table.protocolLimit }
-        return min(table.protocolLimit, Int((perRequest / single).rounded(.down)))
+        return min(table.protocolLimit, Int(clamping: perRequest / single))
     }
 
     /// The most undeclared addresses that one request to a device with `limits` reads over.
@@ -64,6 +64,8 @@ package struct ReadBlock: Hashable, Sendable {
     package struct Item: Hashable, Sendable {
         /// Index of the point in its device.
         package var point: Int
+        /// Which of its places, see ``Point/spans``.
+        package var part = 0
         /// Registers or bits before it in the block.
         package var offset: Int
         /// Registers or bits of the value.
@@ -99,10 +101,13 @@ package struct ReadBlock: Hashable, Sendable {
 package struct PollJob: Hashable, Sendable {
     package var period: Duration
     package var blocks: [ReadBlock]
+    /// Points of other jobs that this one reads along, because points of its own cannot be decoded without them. Their
+    /// readings come from the job that they belong to.
+    package var readAlong: Set<Int> = []
 
-    /// How many points it reads.
+    /// How many points it is there for.
     package var pointCount: Int {
-        blocks.reduce(0) { $0 + $1.items.count }
+        blocks.reduce(0) { $0 + $1.items.count { $0.part == 0 && !readAlong.contains($0.point) } }
     }
 }
 
@@ -115,11 +120,19 @@ package struct ReadPlan: Hashable, Sendable {
     package var jobs: [PollJob]
 
     package init(points: [Point], limits: DeviceLimits, cost: RequestCost, cuts: Set<RegisterCut> = []) {
-        let packing = Packing(points: points, limits: limits, cost: cost, cuts: cuts)
+        let polled = points.polledIndices
+        let destructive = points.indices.filter { points[$0].isDestructiveRead }
+        let closed = Set(points.indices).subtracting(polled).union(destructive)
+        let packing = Packing(
+            points: points, limits: limits, cost: cost, cuts: cuts, closed: closed.map { points[$0].span })
         let periods = Self.periods(of: points)
-        let byPeriod = Dictionary(grouping: points.indices) { periods[$0] }
+        let byPeriod = Dictionary(grouping: polled) { periods[$0] }
+        let names = Dictionary(points.enumerated().map { ($1.name, $0) }) { first, _ in first }
         jobs = byPeriod.sorted { $0.key < $1.key }.map { period, indexes in
-            PollJob(period: period, blocks: packing.blocks(of: indexes))
+            let needed = Set(indexes.compactMap { points[$0].scaleReference.flatMap { names[$0.point] } })
+            let readAlong = needed.subtracting(indexes)
+            return PollJob(
+                period: period, blocks: packing.blocks(of: indexes + readAlong.sorted()), readAlong: readAlong)
         }
     }
 
@@ -138,5 +151,21 @@ package struct ReadPlan: Hashable, Sendable {
             let related = [ofHolders[point.name], point.syncGroup.flatMap { ofGroups[$0] }]
             return related.compactMap(\.self).reduce(point.every, min)
         }
+    }
+}
+
+extension [Point] {
+    /// The points that are read. A register of which nothing can be read (`readback: none`) is not, unless another point
+    /// needs its value.
+    fileprivate var polledIndices: [Int] {
+        let unreadable = indices.filter { self[$0].write?.readback == .nowhere && self[$0].write?.target == nil }
+        guard !unreadable.isEmpty else { return Array<Int>(indices) }
+        var needed = Set(compactMap { $0.scaleReference?.point })
+        for point in self {
+            if case .point(let name)? = point.write?.readback { needed.insert(name) }
+            needed.formUnion(point.write?.boundPoints ?? [])
+        }
+        let unread = Set(unreadable.filter { !needed.contains(self[$0].name) })
+        return indices.filter { !unread.contains($0) }
     }
 }

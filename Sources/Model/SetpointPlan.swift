@@ -14,7 +14,7 @@ package struct SetpointPlan: Hashable, Sendable {
         self.point = point
         self.rule = rule
         switch rule.readback {
-        case nil: readback = point
+        case nil, .nowhere: readback = point
         case .place(let table, let address):
             var place = point
             (place.table, place.protocolAddress) = (table, address)
@@ -28,13 +28,19 @@ package struct SetpointPlan: Hashable, Sendable {
         readbackScaleHolder = holder(readback)
     }
 
+    /// How the value is written.
+    package var encoding: Encoding { rule.encoding ?? point.encoding }
+
+    /// Whether anything can be read that confirms a write.
+    package var isConfirmed: Bool { rule.readback != .nowhere }
+
     /// The addresses that the value is written to.
     package var target: RegisterSpan { rule.target ?? point.span }
 
     /// Whether the target must be read first, so that what shares its registers stays as it is. The read and the write are
     /// one transaction on the bus, but the device itself can change a bit in between; `mode: mask` leaves no such gap.
     package var readsBeforeWriting: Bool {
-        !target.table.isBits && rule.mode != .mask && point.encoding.sharesRegisters
+        !target.table.isBits && rule.mode != .mask && encoding.sharesRegisters
     }
 
     // MARK: - Before
@@ -84,11 +90,11 @@ package struct SetpointPlan: Hashable, Sendable {
         }
         let words: [UInt16]
         do throws(EncodingError) {
-            words = try point.encoding.encodeField(raw)
+            words = try encoding.encodeField(raw)
         } catch {
-            throw Unencodable(reason: "\(point.name) cannot hold this value (\(point.encoding.type)): \(error)")
+            throw Unencodable(reason: "\(point.name) cannot hold this value (\(encoding.type)): \(error)")
         }
-        guard case .value(let rounded) = decode(words, point, scale: scale) else {
+        guard case .value(let rounded) = decode(words, encoding, point, scale: scale) else {
             throw Unencodable(reason: "the raw pattern of this value means 'no value' to the device")
         }
         if value.number != rounded.number, rule.step == nil, let reason = objection(to: rounded) {
@@ -106,7 +112,7 @@ package struct SetpointPlan: Hashable, Sendable {
             return rule.mode == .single
                 ? .coil(address, isOn: words[0] != 0) : .coils(address, words.map { $0 != 0 })
         }
-        let owned = point.encoding.ownedBits
+        let owned = encoding.ownedBits
         switch rule.mode {
         case .mask: return .mask(address, and: ~owned[0], or: words[0])
         case .single, .multiple:
@@ -122,11 +128,11 @@ package struct SetpointPlan: Hashable, Sendable {
 
     /// What words at the read-back say.
     package func value(ofReadback words: [UInt16], scale: PointValue?) -> Decoded {
-        decode(words, readback, scale: scale)
+        decode(words, readback.encoding, readback, scale: scale)
     }
 
-    private func decode(_ words: [UInt16], _ point: Point, scale: PointValue?) -> Decoded {
-        let decoded = point.encoding.decode(words.span)
+    func decode(_ words: [UInt16], _ encoding: Encoding, _ point: Point, scale: PointValue?) -> Decoded {
+        let decoded = encoding.decode(words.span)
         guard point.scaleReference != nil, case .value(let value) = decoded else { return decoded }
         return value.scaled(by: scale ?? .null, point.scaleReference)
     }
@@ -158,7 +164,7 @@ package struct SetpointPlan: Hashable, Sendable {
     private func tolerance(of wanted: Double, scale: PointValue?) -> Double {
         // Decimal fractions are not exact in binary: 0.1 of tolerance covers a difference of 0.1.
         if let declared = rule.readbackTolerance { return declared + abs(wanted) * 1e-12 }
-        if readback.encoding == point.encoding, readback.scaleReference == point.scaleReference { return 0 }
+        if readback.encoding == encoding, readback.scaleReference == point.scaleReference { return 0 }
         if readback.encoding.type.isFloat { return abs(wanted) * 1e-6 }
         let held = PointValue.int(1).scaled(by: scale ?? .null, readback.scaleReference)
         guard case .value(let factor) = held, let factor = factor.number else { return 0 }

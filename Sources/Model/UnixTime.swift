@@ -8,31 +8,47 @@ package struct UnixTime: Hashable, Comparable, Sendable {
     }
 
     package init(milliseconds: Int64) {
-        self.microseconds = milliseconds * 1000
+        self.microseconds =
+            milliseconds.multipliedReportingOverflow(by: 1000).overflow
+            ? (milliseconds < 0 ? .min : .max) : milliseconds * 1000
     }
+
+    /// What a document or a record may say: the years 1 to 9999, those that RFC 3339 can write.
+    package static let microsecondRange: ClosedRange<Int64> = -62_135_596_800_000_000...253_402_300_799_999_999
+
+    /// A clock that shows less has not been set: no gateway ran this software before 2025.
+    package static let earliestPlausible = UnixTime(milliseconds: 1_735_689_600_000)
+
+    /// False for the time of a board that starts in 1970, or in the year of its system's image, until it is told the time.
+    package var isPlausible: Bool { self >= Self.earliestPlausible }
 
     package static func < (left: UnixTime, right: UnixTime) -> Bool {
         left.microseconds < right.microseconds
     }
 
     package static func + (time: UnixTime, duration: Duration) -> UnixTime {
-        UnixTime(microseconds: time.microseconds + duration.microseconds)
+        let (sum, isTooLarge) = time.microseconds.addingReportingOverflow(duration.microseconds)
+        return UnixTime(microseconds: isTooLarge ? (duration < .zero ? .min : .max) : sum)
     }
 
     package static func - (time: UnixTime, duration: Duration) -> UnixTime {
-        UnixTime(microseconds: time.microseconds - duration.microseconds)
+        let (rest, isTooLarge) = time.microseconds.subtractingReportingOverflow(duration.microseconds)
+        return UnixTime(microseconds: isTooLarge ? (duration < .zero ? .max : .min) : rest)
     }
 
     package static func - (later: UnixTime, earlier: UnixTime) -> Duration {
-        .microseconds(later.microseconds - earlier.microseconds)
+        let (rest, isTooLarge) = later.microseconds.subtractingReportingOverflow(earlier.microseconds)
+        return .microseconds(isTooLarge ? (later < earlier ? .min : .max) : rest)
     }
 }
 
 extension Duration {
-    /// Whole microseconds, rounded towards zero.
+    /// Whole microseconds, rounded towards zero; the largest that 64 bits hold where it is longer.
     package var microseconds: Int64 {
         let (seconds, attoseconds) = components
-        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        let (whole, isTooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        let (sum, isOver) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        return isTooLarge || isOver ? (seconds < 0 ? .min : .max) : sum
     }
 
     /// Whole milliseconds, rounded towards zero.

@@ -1,6 +1,10 @@
 /// How registers hold a value (profile key `type`).
 package enum ValueType: String, Sendable, CaseIterable {
     case bool, int8, uint8, int16, uint16, int32, uint32, int64, uint64
+    /// The low 24 bits of two registers; the byte above them belongs to something else.
+    case int24, uint24
+    /// Three registers.
+    case int48, uint48
     case float16, float32, float64
     /// Four or eight binary-coded decimal digits.
     case bcd16, bcd32
@@ -11,12 +15,16 @@ package enum ValueType: String, Sendable, CaseIterable {
     case sm16, sm32
     /// Offset binary: 0x8000 (0x8000 0000) is zero.
     case offset16, offset32
+    /// Mantissa × 10^exponent: a signed power of ten in the most significant byte, below it a mantissa of 24 bits, signed
+    /// or not.
+    case decade32, udecade32
 
     /// Registers that one value takes; nil where the profile says `count`.
     package var fixedRegisterCount: Int? {
         switch self {
         case .bool, .int8, .uint8, .int16, .uint16, .float16, .bcd16, .sm16, .offset16: 1
-        case .int32, .uint32, .float32, .bcd32, .sm32, .offset32: 2
+        case .int24, .uint24, .int32, .uint32, .float32, .bcd32, .sm32, .offset32, .decade32, .udecade32: 2
+        case .int48, .uint48: 3
         case .int64, .uint64, .float64: 4
         case .mod10k, .string, .datetime: nil
         }
@@ -26,8 +34,9 @@ package enum ValueType: String, Sendable, CaseIterable {
     package var isNumeric: Bool {
         switch self {
         case .bool, .string, .datetime: false
-        case .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16,
-            .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32:
+        case .int8, .uint8, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64,
+            .float16, .float32, .float64, .bcd16, .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32, .decade32,
+            .udecade32:
             true
         }
     }
@@ -36,18 +45,21 @@ package enum ValueType: String, Sendable, CaseIterable {
         self == .float16 || self == .float32 || self == .float64
     }
 
+    /// Whether each value has a power of ten of its own.
+    package var isDecade: Bool { self == .decade32 || self == .udecade32 }
+
     /// The published type of an unscaled value.
     package var datatype: Datatype {
         switch self {
         case .bool: .bool
         case .int8, .int16, .sm16, .offset16: .int16
         case .uint8, .uint16, .bcd16: .uint16
-        case .int32, .sm32, .offset32: .int32
-        case .uint32, .bcd32: .uint32
-        case .int64: .int64
-        case .uint64, .mod10k: .uint64
+        case .int24, .int32, .sm32, .offset32: .int32
+        case .uint24, .uint32, .bcd32: .uint32
+        case .int48, .int64: .int64
+        case .uint48, .uint64, .mod10k: .uint64
         case .float16, .float32: .float32
-        case .float64: .float64
+        case .float64, .decade32, .udecade32: .float64
         case .string, .datetime: .string
         }
     }
@@ -70,17 +82,28 @@ package struct ByteOrder: Hashable, Sendable {
     /// Nil for a name that is not one of ``names``.
     package init?(name: String) {
         switch name {
-        case "AB", "ABCD", "ABCDEFGH": self.init()
-        case "CDAB", "GHEFCDAB": self.init(wordsAreSwapped: true)
-        case "BA", "BADC", "BADCFEHG": self.init(bytesAreSwapped: true)
-        case "DCBA", "HGFEDCBA": self.init(wordsAreSwapped: true, bytesAreSwapped: true)
+        case "AB", "ABCD", "ABCDEF", "ABCDEFGH": self.init()
+        case "CDAB", "EFCDAB", "GHEFCDAB": self.init(wordsAreSwapped: true)
+        case "BA", "BADC", "BADCFE", "BADCFEHG": self.init(bytesAreSwapped: true)
+        case "DCBA", "FEDCBA", "HGFEDCBA": self.init(wordsAreSwapped: true, bytesAreSwapped: true)
         default: return nil
         }
     }
 
     package static let names = [
-        "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA",
+        "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA", "ABCDEF", "EFCDAB", "BADCFE", "FEDCBA", "ABCDEFGH", "GHEFCDAB",
+        "BADCFEHG", "HGFEDCBA",
     ]
+
+    /// The names for values of so many registers, in the order of ``names``; empty where there is no choice.
+    package static func names(registerCount: Int) -> [String] {
+        names.filter { $0.utf8.count == registerCount * 2 }
+    }
+
+    /// The name for a value of so many registers.
+    package func name(registerCount: Int) -> String {
+        Self.names(registerCount: registerCount).first { ByteOrder(name: $0) == self } ?? name
+    }
 
     /// The four-letter name.
     package var name: String {
@@ -124,6 +147,17 @@ package enum CharacterLayout: String, Sendable, CaseIterable {
     case high = "high"
     /// One character a register, in the low byte.
     case low = "low"
+}
+
+/// What the bytes of a text mean (profile key `charset`).
+package enum TextCharset: String, Sendable, CaseIterable {
+    /// UTF-8, of which ASCII is a part; bytes that are not UTF-8 are taken for Latin-1.
+    case any
+    case utf8
+    /// ISO 8859-1.
+    case latin1
+    /// Two bytes a character, in the order of the registers.
+    case utf16
 }
 
 /// How registers hold a date and time, always taken as UTC (profile key `layout`).

@@ -13,6 +13,8 @@ package enum WriteOutcome: Hashable, Sendable {
     case notSent(String)
     /// The device is not the one that its profile describes, and nothing has left this machine. Says in words who answers.
     case wrongDevice(String)
+    /// The device acknowledged, and nothing can be read that confirms it (``WriteRule/Readback/nowhere``).
+    case unverified
     /// Something left, and whether it took effect is unknown: to be resolved by reading back, never by writing again. Says
     /// why in words.
     case indeterminate(String)
@@ -21,7 +23,7 @@ package enum WriteOutcome: Hashable, Sendable {
     package var readback: PointValue? {
         switch self {
         case .verified(let value), .differs(let value), .clamped(let value): value
-        case .refused, .notSent, .wrongDevice, .indeterminate: nil
+        case .refused, .notSent, .wrongDevice, .unverified, .indeterminate: nil
         }
     }
 }
@@ -29,8 +31,21 @@ package enum WriteOutcome: Hashable, Sendable {
 /// What a read-back found.
 package enum ReadBack: Hashable, Sendable {
     case value(PointValue)
-    /// The device answered, but not with a value.
-    case bad(QualityReason)
+    /// The device answered, but not with a value; `shown` is what it would have been.
+    case bad(QualityReason, shown: PointValue? = nil)
+    /// What the profile says that the place shows as long as it was never written.
+    case unset(PointValue?)
+    /// The device is not the one that its profile describes. Says in words who answers.
+    case wrongDevice(String)
     /// Nothing could be read now. Says why in words.
     case unreachable(String)
+
+    /// What the place shows, nil where that is no value.
+    package var value: PointValue? {
+        switch self {
+        case .value(let value): value
+        case .unset(let value): value
+        case .bad, .wrongDevice, .unreachable: nil
+        }
+    }
 }

@@ -15,13 +15,41 @@ package struct WriteRule: Hashable, Sendable {
         case point(String)
         /// As the point reads, at another place.
         case place(table: RegisterTable, protocolAddress: UInt16)
+        /// Nowhere: the register triggers something, or cannot be read.
+        case nowhere
+    }
+
+    /// What the place of confirmation shows as long as the value was never written.
+    package struct Unset: Hashable, Sendable {
+        /// These numbers, in the unit of the point.
+        package var numbers: [Double]
+        /// No number, or one of the sentinels.
+        package var isNoValue: Bool
+        /// Nothing: the device refuses to tell, with exception 01 to 04.
+        package var isException: Bool
+
+        package init(numbers: [Double] = [], isNoValue: Bool = false, isException: Bool = false) {
+            self.numbers = numbers
+            self.isNoValue = isNoValue
+            self.isException = isException
+        }
+
+        package func contains(_ value: PointValue) -> Bool {
+            value.number.map { number in numbers.contains { abs($0 - number) <= abs($0) * 1e-9 } } ?? false
+        }
     }
 
     package var mode: Mode
     package var low: Double?
     package var high: Double?
+    /// Points of the device that hold the bounds that are in force, instead of ``low`` and ``high``.
+    package var lowPoint: String?
+    package var highPoint: String?
     /// Values lie on a grid of this width that starts at `low`, or at 0 where there is no `low`.
     package var step: Double?
+    /// Names of the points that hold bounds.
+    package var boundPoints: [String] { [lowPoint, highPoint].compactMap(\.self) }
+
     /// How far the read-back may be off, in the unit of the point; nil for what one raw step explains.
     package var readbackTolerance: Double?
     /// How long the device takes to show what was written.
@@ -29,6 +57,9 @@ package struct WriteRule: Hashable, Sendable {
     /// Where the value is written if not where the point is read.
     package var target: RegisterSpan?
     package var readback: Readback?
+    /// How the value is written if not as the point is read: another byte order, scale or offset.
+    package var encoding: Encoding?
+    package var unset: Unset?
     /// Raw writes that go before the value, in this order: what unlocks the device.
     package var unlock: [RegisterWrite] = []
     /// Raw writes that go after the value, in this order: what makes it effective.

@@ -203,13 +203,8 @@ package final class MosquittoUplink: Uplink {
     private func prepare() -> String? {
         guard let username = settings.username else { return nil }
         var password: String?
-        if let file = settings.passwordFile {
-            do {
-                let text = String(decoding: try CredentialFile.read(file, limit: 65_536), as: UTF8.self)
-                password = text.hasSuffix("\n") ? String(text.dropLast()) : text
-            } catch {
-                return "the password file cannot be read: \(error.reason)"
-            }
+        do { password = try settings.passwordFile.map(CredentialFile.password) } catch {
+            return "the password file cannot be read: \(error.reason)"
         }
         mosquitto_username_pw_set(client.pointer, username, password)
         return nil

@@ -37,7 +37,7 @@ enum TLSWords {
     }
 
     private static func days(from: Date, to: Date) -> String {
-        let days = Int(to.timeIntervalSince(from) / 86_400)
+        let days = Int(clamping: to.timeIntervalSince(from) / 86_400)
         return " (\(days == 0 ? "less than a day" : days == 1 ? "1 day" : "\(days) days")"
     }
 
@@ -47,7 +47,9 @@ enum TLSWords {
     }
 
     private static func text(_ date: Date) -> String {
-        let time = UnixTime(milliseconds: Int64(max(0, date.timeIntervalSince1970)) * 1000).rfc3339
+        let time = UnixTime(
+            milliseconds: Int64(clamping: min(max(0, date.timeIntervalSince1970), 253_402_300_799)) * 1000
+        ).rfc3339
         return "\(time.prefix(10)) \(time.dropFirst(11).prefix(5)) UTC"
     }
 

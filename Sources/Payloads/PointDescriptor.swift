@@ -49,7 +49,8 @@ package struct PointDescriptor: Sendable {
 extension Point {
     /// One step of a scaled integer in the unit of the point; nil for floats and unscaled values.
     fileprivate var resolution: DecimalNumber? {
-        encoding.type.isNumeric && !encoding.type.isFloat && !encoding.isUnscaled ? encoding.scale : nil
+        encoding.type.isNumeric && !encoding.type.isFloat && !encoding.type.isDecade && parts == nil
+            && !encoding.isUnscaled ? encoding.scale : nil
     }
 }
 
@@ -93,8 +94,11 @@ extension JSONWriter {
             json.member("address") { $0.integer(point.protocolAddress) }
             json.member("codec") { $0.string(encoding.codecName) }
             json.member("connection") { $0.string(device.connection) }
-            json.member("count") { $0.integer(encoding.registerCount) }
+            json.member("count") { $0.integer(point.span.registerCount) }
             if encoding.offset.mantissa != 0 { json.member("offset") { $0.value(.decimal(encoding.offset)) } }
+            json.optional("parts", point.parts) { json, parts in
+                json.array { list in parts.items.forEach { list.part($0, isSum: parts.isSum) } }
+            }
             if encoding.scale != .one { json.member("scale") { $0.value(.decimal(encoding.scale)) } }
             if !encoding.sentinels.isEmpty {
                 json.member("sentinels") {
@@ -105,6 +109,16 @@ extension JSONWriter {
             json.member("unit_id") { $0.integer(device.unit) }
         }
     }
+
+    private mutating func part(_ part: ValueParts.Item, isSum: Bool) {
+        object { json in
+            json.member("address") { $0.integer(part.span.start) }
+            if isSum { json.member("codec") { $0.string(part.encoding.codecName) } }
+            json.member("count") { $0.integer(part.span.registerCount) }
+            if part.scale != .one { json.member("scale") { $0.value(.decimal(part.scale)) } }
+            json.member("table") { $0.string(part.span.table.rawValue) }
+        }
+    }
 }
 
 extension Encoding {
@@ -113,12 +127,14 @@ extension Encoding {
     fileprivate var codecName: String {
         var name = type.rawValue
         switch type {
+        case .string where charset != .any: name += ":\(characters.rawValue):\(charset.rawValue)"
         case .string, .int8, .uint8: name += ":\(characters.rawValue)"
         case .datetime: name += ":\(datetime.rawValue)"
         case .bool: break
         case .int16, .uint16, .float16, .bcd16, .sm16, .offset16:
             if order.bytesAreSwapped { name += ":BA" }
-        case .int32, .uint32, .int64, .uint64, .float32, .float64, .bcd32, .mod10k, .sm32, .offset32:
+        case .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float32, .float64, .bcd32, .mod10k,
+            .sm32, .offset32, .decade32, .udecade32:
             name += ":\(order.name)"
         }
         if let bits { name += bits.count == 1 ? "[\(bits.lowerBound)]" : "[\(bits.lowerBound)..\(bits.upperBound)]" }

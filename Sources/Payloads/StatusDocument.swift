@@ -20,6 +20,8 @@ package struct StatusDocument: Sendable {
     package var commands: CommandsStatus?
     /// More members of `commands`: what became of them lately, and how watchdogs are fed; null where there is neither.
     package var commandFigures: JSONValue = .null
+    /// What the local socket turned away; null where nothing was, and in what is published.
+    package var localSocket: JSONValue = .null
 
     package init(
         gateway: String, state: State, epoch: UInt32, version: String, time: UnixTime?,
@@ -58,6 +60,7 @@ package struct StatusDocument: Sendable {
             }
             json.member("buffer") { $0.buffer(journal, publishers) }
             json.optional("commands", commands) { $0.commands($1, commandFigures) }
+            if localSocket != .null { json.member("local_socket") { $0.raw(localSocket.bytes) } }
         }
         return json.bytes
     }

@@ -5,8 +5,8 @@ struct ConnectionParser {
     let problems: ProblemList
 
     private static let keys = [
-        "tcp", "serial", "rtu_over_tcp", "timeout", "min_timeout", "connect_timeout", "pause", "in_flight", "baud",
-        "format", "rs485",
+        "tcp", "serial", "rtu_over_tcp", "timeout", "min_timeout", "connect_timeout", "connect_delay", "pause",
+        "in_flight", "baud", "format", "rs485",
     ]
 
     func parse(_ field: Field) -> [Connection] {
@@ -49,6 +49,7 @@ struct ConnectionParser {
         return Connection(
             name: name, channel: channel, timeout: timeout, minTimeout: minTimeout,
             connectTimeout: fields["connect_timeout"]?.duration(in: timeouts) ?? .seconds(3),
+            connectDelay: fields["connect_delay"]?.duration(in: .zero ... .seconds(60)) ?? .zero,
             pause: fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero, inFlight: inFlight)
     }
 
@@ -69,7 +70,7 @@ struct ConnectionParser {
             field.fail("a serial connection needs 'baud', such as 9600 or 19200")
             return nil
         }
-        guard let rate = baud.integer(in: 300...4_000_000) else { return nil }
+        guard let rate = baud.integer(in: SerialLine.baudRange) else { return nil }
         guard SerialLine.bauds.contains(rate) else {
             baud.fail("baud cannot be \(rate); allowed: \(SerialLine.bauds.map(String.init).joined(separator: ", "))")
             return nil
@@ -85,6 +86,10 @@ struct ConnectionParser {
             field.fail(
                 "format must be data bits (7, 8), parity (N, E, O) and stop bits (1, 2) such as 8E1, not \(field.written)"
             )
+            return nil
+        }
+        guard format.dataBits == 8 else {
+            field.fail("format \(format.name) cannot carry Modbus RTU, whose bytes have 8 bits; such as 8E1, 8N1, 8O1")
             return nil
         }
         return format

@@ -9,7 +9,7 @@ struct DeviceParser {
     let gateway: GatewayIdentity?
     let problems: ProblemList
 
-    private static let keys = ["profile", "connection", "unit", "owner", "labels", "every", "points"]
+    private static let keys = ["profile", "connection", "unit", "owner", "labels", "every", "order", "points"]
 
     func parse(_ field: Field) -> [Device] {
         var devices: [Device] = []
@@ -89,11 +89,13 @@ struct DeviceParser {
     /// Devices of one profile with one period share their points, in memory as well: a site has many of them.
     private func points(_ profile: ParsedProfile, _ fields: Fields, _ sunSpec: SunSpecSelection?) -> [Point] {
         func parsed() -> [Point] {
-            PointList(problems: problems).parse(layers(profile, fields))
-                + (sunSpec.map { $0.points(of: $0.nominal) } ?? [])
+            let layers = layers(profile, fields)
+            let points = PointList(problems: problems).parse(layers)
+            checkEffect(of: fields, points, layers, profile)
+            return points + (sunSpec.map { $0.points(of: $0.nominal) } ?? [])
         }
         guard fields["points"] == nil else { return parsed() }
-        let key = "\(profile.profile.id) \(fields["every"]?.written ?? "")"
+        let key = "\(profile.profile.id) \(fields["every"]?.written ?? "") \(fields["order"]?.written ?? "")"
         if let known = shared.points[key] { return known }
         let points = parsed()
         shared.points[key] = points
@@ -118,12 +120,15 @@ struct DeviceParser {
         self.problems = problems
     }
 
-    /// The profile's layers with the site's on top: `every` of the device in place of the profile's default period, `points`
-    /// for single points.
+    /// The profile's layers with the site's on top: `every` of the device in place of the profile's default period, `order` in place of
+    /// its default order, `points` for single points.
     private func layers(_ profile: ParsedProfile, _ fields: Fields) -> [PointLayers] {
         var layers = profile.points
         if let every = fields["every"], every.duration(in: PointLayers.periods) != nil {
             for index in layers.indices where layers[index].hasDefaultPeriod { layers[index].fields["every"] = every }
+        }
+        if let order = fields["order"], order.choice(Self.orders) != nil {
+            for index in layers.indices { layers[index].adopt(defaults: ["order": order.asDefault]) }
         }
         for (name, keyField, value) in fields["points"]?.members(allowed: "point: {…}") ?? [] {
             let meant = layers.indices(named: name)
@@ -135,6 +140,31 @@ struct DeviceParser {
             for index in meant { layers[index].override(own, as: name, at: keyField.place) }
         }
         return layers
+    }
+
+    private static let orders = ByteOrder.names(registerCount: 2)
+
+    /// A key that changes no point is a mistake of its writer.
+    private func checkEffect(
+        of fields: Fields, _ points: [Point], _ layers: [PointLayers], _ profile: ParsedProfile
+    ) {
+        guard !problems.hasErrors else { return }
+        if let order = fields["order"] {
+            let ordered = Set(layers.filter { $0.fields["order"]?.isDefault ?? false }.map(\.name))
+            if !points.contains(where: { ordered.contains($0.name) && $0.encoding.takesWordOrder }) {
+                order.fail(
+                    "order changes no point: every one of \(profile.profile.id) has an order of its own or a single register; write it below 'points'"
+                )
+            }
+        }
+        if let every = fields["every"], profile.profile.sunSpec == nil,
+            !profile.points.contains(where: \.hasDefaultPeriod)
+        {
+            problems.warning(
+                every.place,
+                "every changes no point: each one of \(profile.profile.id) has a period of its own; write it below 'points'"
+            )
+        }
     }
 
     /// A `sync` group is read by one request, which has a limit.

@@ -24,9 +24,12 @@ struct EncodingParser {
         guard let count = registerCount(type, layout) else { return nil }
         encoding.registerCount = count
         guard order(&encoding) else { return nil }
-        encoding.scale = field("scale")?.decimal() ?? .one
-        encoding.offset = field("offset")?.decimal() ?? .zero
-        encoding.bits = field("bits").flatMap { bits($0, width: count * 16) }
+        encoding.bits = field("bits").flatMap { bits($0, width: Self.bitCount(type, count)) }
+        // Those of the defaults are meant for the numbers.
+        let isNumber = encoding.datatype.isNumeric
+        encoding.scale = field("scale").flatMap { $0.isDefault && !isNumber ? nil : $0.decimal() } ?? .one
+        encoding.offset = field("offset").flatMap { $0.isDefault && !isNumber ? nil : $0.decimal() } ?? .zero
+        encoding.charset = field("charset").flatMap { charset($0, encoding) } ?? .any
         encoding.sentinels = field("sentinels").map { sentinels($0, encoding) } ?? []
         encoding.sentinelReason = field("sentinels_mean").flatMap(sentinelReason) ?? .sentinel
         encoding.transform = field("transform")?.choice(ValueTransform.allCases.map(\.rawValue))
@@ -70,11 +73,18 @@ struct EncodingParser {
     private func order(_ encoding: inout Encoding) -> Bool {
         guard let field = field("order"), !table.isBits else { return true }
         // An order among the defaults is meant for the types that have one.
-        let allowed = Self.orders(for: encoding)
+        if field.isDefault, let text = field.text(), !Self.orders(for: encoding).contains(text) {
+            return inherited(field, &encoding)
+        }
+        return Self.setOrder(field, of: &encoding, point: layers.name)
+    }
+
+    /// - Returns: false when the order is wrong, which has been said.
+    static func setOrder(_ field: Field, of encoding: inout Encoding, point: String) -> Bool {
+        let allowed = orders(for: encoding)
         guard let text = field.text(), allowed.contains(text) else {
-            guard !field.isDefault else { return inherited(field, &encoding) }
             let hint = allowed.isEmpty ? "it has no order" : "allowed: \(allowed.joined(separator: ", "))"
-            field.fail("\(layers.name): \(field.written) is no order for \(encoding.type); \(hint)")
+            field.fail("\(point): \(field.written) is no order for \(encoding.type); \(hint)")
             return false
         }
         apply(text, to: &encoding)
@@ -87,17 +97,16 @@ struct EncodingParser {
             _ = field.choice(ByteOrder.names + CharacterLayout.allCases.map(\.rawValue))
             return false
         }
-        let isNumber = encoding.type != .string && (encoding.type != .datetime || encoding.datetime.isNumber)
-        if encoding.registerCount > 1, isNumber { encoding.order = order }
+        if encoding.takesWordOrder { encoding.order = order }
         return true
     }
 
-    private func apply(_ text: String, to encoding: inout Encoding) {
+    private static func apply(_ text: String, to encoding: inout Encoding) {
         switch encoding.type {
         case .string, .int8, .uint8: encoding.characters = CharacterLayout(rawValue: text) ?? encoding.characters
-        case .bool, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16, .bcd32,
-            .mod10k,
-            .sm16, .sm32, .offset16, .offset32, .datetime:
+        case .bool, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float16,
+            .float32, .float64, .bcd16, .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32,
+            .datetime:
             encoding.order = ByteOrder(name: text) ?? .bigEndian
         }
     }
@@ -106,16 +115,12 @@ struct EncodingParser {
         switch encoding.type {
         case .string: return CharacterLayout.allCases.map(\.rawValue)
         case .int8, .uint8: return ["high", "low"]
-        case .int16, .uint16, .float16, .bcd16, .sm16, .offset16, .bool: return ["AB", "BA"]
-        case .int64, .uint64, .float64: return ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"]
-        case .int32, .uint32, .float32, .bcd32, .sm32, .offset32, .mod10k: return ["ABCD", "CDAB", "BADC", "DCBA"]
+        case .mod10k: return ByteOrder.names(registerCount: 2)
+        case .bool, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float16,
+            .float32, .float64, .bcd16, .bcd32, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32:
+            return ByteOrder.names(registerCount: encoding.registerCount)
         case .datetime:
-            guard encoding.datetime.isNumber else { return [] }
-            switch encoding.registerCount {
-            case 1: return ["AB", "BA"]
-            case 2: return ["ABCD", "CDAB", "BADC", "DCBA"]
-            default: return ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"]
-            }
+            return encoding.datetime.isNumber ? ByteOrder.names(registerCount: encoding.registerCount) : []
         }
     }
 
@@ -134,6 +139,27 @@ struct EncodingParser {
         return first...last
     }
 
+    /// Bits of the raw number.
+    private static func bitCount(_ type: ValueType, _ registerCount: Int) -> Int {
+        switch type {
+        case .int8, .uint8: 8
+        case .int24, .uint24: 24
+        case _: registerCount * 16
+        }
+    }
+
+    private func charset(_ field: Field, _ encoding: Encoding) -> TextCharset? {
+        let names = TextCharset.allCases.map(\.rawValue).filter { $0 != TextCharset.any.rawValue }
+        guard let charset = field.choice(names).flatMap(TextCharset.init(rawValue:)) else { return nil }
+        if encoding.type != .string {
+            field.fail("\(layers.name): charset is for type string, not for \(encoding.type)")
+        }
+        if charset == .utf16, encoding.characters == .high || encoding.characters == .low {
+            field.fail("\(layers.name): utf16 has two bytes a character; its order is AB or BA")
+        }
+        return charset
+    }
+
     private func sentinels(_ field: Field, _ encoding: Encoding) -> [UInt64] {
         if encoding.type == .string || encoding.registerCount > 4 {
             // Those of the defaults are meant for the numbers.
@@ -143,11 +169,13 @@ struct EncodingParser {
             }
             return []
         }
-        let width = min(64, encoding.type == .int8 || encoding.type == .uint8 ? 8 : encoding.registerCount * 16)
+        let width = min(64, Self.bitCount(encoding.type, encoding.registerCount))
         let largest: UInt64 = width == 64 ? .max : (1 << UInt64(width)) - 1
         return (field.list(allowed: "raw numbers such as 0x8000", single: true) ?? []).compactMap { item in
             let text = item.text("a raw number such as 0x8000") ?? ""
-            if text.hasPrefix("0x"), let raw = UInt64(text.dropFirst(2), radix: 16), raw <= largest { return raw }
+            if text.hasPrefix("0x"), let raw = UInt64(text.dropFirst(2), radix: 16, in: 0...largest) {
+                return raw
+            }
             if let number = Field.integer(text) {
                 if number >= 0, UInt64(number) <= largest { return UInt64(number) }
                 if number < 0, number >= -Int(largest / 2) - 1 { return UInt64(bitPattern: Int64(number)) & largest }
@@ -162,9 +190,6 @@ struct EncodingParser {
     }
 
     private func check(_ encoding: Encoding) {
-        if !encoding.type.isNumeric, !encoding.isUnscaled {
-            fail("scale and offset are for numbers, not for \(encoding.type)")
-        }
         if encoding.scale.mantissa == 0 { field("scale")?.fail("\(layers.name): a scale of 0 makes every value 0") }
         if encoding.transform != nil {
             if !encoding.type.isNumeric || encoding.bits != nil || field("scale_from") != nil {
@@ -174,11 +199,12 @@ struct EncodingParser {
         }
         if encoding.bits != nil {
             switch encoding.type {
-            case .uint8, .uint16, .uint32, .uint64: break
-            case .bool, .int8, .int16, .int32, .int64, .float16, .float32, .float64, .bcd16, .bcd32, .mod10k, .string,
-                .datetime, .sm16, .sm32, .offset16, .offset32:
+            case .uint8, .uint16, .uint24, .uint32, .uint48, .uint64: break
+            case .bool, .int8, .int16, .int24, .int32, .int48, .int64, .float16, .float32, .float64, .bcd16, .bcd32,
+                .mod10k, .string, .datetime, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32:
                 field("bits")?.fail(
-                    "\(layers.name): bits need an unsigned type (uint8, uint16, uint32, uint64), not \(encoding.type)")
+                    "\(layers.name): bits need an unsigned type (uint8, uint16, uint24, uint32, uint48, uint64), not \(encoding.type)"
+                )
             }
         }
     }

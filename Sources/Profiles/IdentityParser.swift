@@ -76,8 +76,9 @@ struct IdentityParser {
     private func masked(_ items: [Field], _ mask: Field, _ point: Point) -> IdentityMatch? {
         switch point.encoding.type {
         case .uint16, .uint32: break
-        case .bool, .int8, .uint8, .int16, .int32, .int64, .uint64, .float16, .float32, .float64, .bcd16, .bcd32,
-            .mod10k, .string, .datetime, .sm16, .sm32, .offset16, .offset32:
+        case .bool, .int8, .uint8, .int16, .int24, .uint24, .int32, .int48, .uint48, .int64, .uint64, .float16,
+            .float32, .float64, .bcd16, .bcd32, .mod10k, .string, .datetime, .sm16, .sm32, .offset16, .offset32,
+            .decade32, .udecade32:
             mask.fail("identify: mask is for uint16 and uint32, not for \(point.encoding.type)")
             return nil
         }

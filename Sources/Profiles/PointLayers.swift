@@ -11,10 +11,9 @@ struct PointLayers {
     var template: String?
 
     static let keys = [
-        "table", "address", "reference", "type", "order", "layout", "count", "bits", "scale", "offset", "scale_from",
-        "transform",
-        "unit",
-        "kind", "enum", "range", "limits", "sentinels", "sentinels_mean", "deadband", "every", "sync", "write",
+        "table", "address", "reference", "type", "order", "charset", "layout", "count", "bits", "scale",
+        "offset", "scale_from", "transform", "unit", "kind", "enum", "range", "limits", "sentinels", "sentinels_mean",
+        "deadband", "every", "sync", "write",
         "destructive_read", "raw",
         "description",
     ]
@@ -26,8 +25,21 @@ struct PointLayers {
     /// - Parameter key: how that layer names the point. What is written for all copies of a block means each copy's own
     ///   addresses and names; what is written for one point is meant as it stands.
     mutating func override(_ own: [String: Field], as key: String, at place: Place) {
-        fields.merge(own.mapValues { key == template ? $0.repeated(instance) : $0 }) { $1 }
+        merge(own.mapValues { key == template ? $0.repeated(instance) : $0 })
         self.place = place
+    }
+
+    /// Another layer wins, key by key. Of the three keys that say where a point is, one replaces the others.
+    mutating func merge(_ own: [String: Field]) {
+        if Self.placeKeys.contains(where: { own[$0] != nil }) { Self.placeKeys.forEach { fields[$0] = nil } }
+        fields.merge(own) { $1 }
+    }
+
+    private static let placeKeys = ["address", "reference", "parts"]
+
+    /// What a later layer says for all points that do not say otherwise themselves.
+    mutating func adopt(defaults: [String: Field]) {
+        fields.merge(defaults) { known, new in known.isDefault ? new : known }
     }
 }
 
@@ -52,6 +64,7 @@ struct LayerList {
         self.problems = problems
         points = inherited
         indexes = Dictionary(uniqueKeysWithValues: inherited.enumerated().map { ($1.name, $0) })
+        for index in points.indices { points[index].adopt(defaults: self.defaults) }
     }
 
     /// What stands below `points`.
@@ -111,7 +124,7 @@ struct LayerList {
         }
         own[point.name] = point.place
         if let index = indexes[point.name] {
-            points[index].fields.merge(point.fields) { $1 }
+            points[index].merge(point.fields)
             points[index].place = point.place
         } else {
             indexes[point.name] = points.count

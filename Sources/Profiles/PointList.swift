@@ -18,27 +18,33 @@ struct PointList {
         overlaps(parsed)
         references(parsed, all: layers)
         readbacks(parsed)
+        bounds(parsed)
+        groups(parsed)
         return parsed.map(\.1)
     }
 
     /// Values that share registers must agree about them: the same registers read alike, or bit fields of one register.
     private func overlaps(_ points: [(PointLayers, Point)]) {
         var told: Set<[Place]> = []
-        let sorted = points.sorted { ($0.1.table, $0.1.protocolAddress) < ($1.1.table, $1.1.protocolAddress) }
-        for (index, (own, point)) in sorted.enumerated() {
-            for (layers, other) in sorted[(index + 1)...] {
-                guard point.span.overlaps(other.span) else { break }
-                if Self.agree(point, other) || !told.insert([own.place, layers.place]).inserted { continue }
+        let spans = points.flatMap { layers, point in point.spans.map { (layers: layers, point: point, span: $0) } }
+        let sorted = spans.sorted { ($0.span.table, $0.span.start) < ($1.span.table, $1.span.start) }
+        for (index, first) in sorted.enumerated() {
+            for second in sorted[(index + 1)...] {
+                guard first.span.overlaps(second.span) else { break }
+                let (point, other) = (first.point, second.point)
+                if first.span == second.span, Self.agree(point, other) { continue }
+                if !told.insert([first.layers.place, second.layers.place]).inserted { continue }
                 problems.error(
-                    layers.place,
-                    "\(other.name) (\(other.encoding.type) at \(other.span)) overlaps \(point.name) (\(point.encoding.type) at \(point.span)); registers that two points share must have the same address and type, or be bits of one value"
+                    second.layers.place,
+                    "\(other.name) (\(other.encoding.type) at \(second.span)) overlaps \(point.name) (\(point.encoding.type) at \(first.span)); registers that two points share must have the same address and type, or be bits of one value"
                 )
             }
         }
     }
 
+    /// Two points with the same registers.
     private static func agree(_ left: Point, _ right: Point) -> Bool {
-        guard left.span == right.span else { return false }
+        if left.parts != nil || right.parts != nil { return true }
         let areHalves = [left, right].allSatisfy { $0.encoding.type == .int8 || $0.encoding.type == .uint8 }
         return left.encoding.type == right.encoding.type || left.encoding.bits != nil || right.encoding.bits != nil
             || areHalves
@@ -46,16 +52,74 @@ struct PointList {
 
     private func references(_ points: [(PointLayers, Point)], all: [PointLayers]) {
         let names = Set(all.map(\.name))
+        let byName = Dictionary(points.map { ($0.1.name, $0.1) }) { first, _ in first }
         var told: Set<Place> = []
         for (layers, point) in points {
-            guard let reference = point.scaleReference,
-                !names.contains(reference.point) || reference.point == point.name, told.insert(layers.place).inserted
-            else {
+            guard let reference = point.scaleReference, let field = layers.fields["scale_from"],
+                !told.contains(layers.place)
+            else { continue }
+            if !names.contains(reference.point) || reference.point == point.name {
+                let hint = nearest(reference.point, in: all.map(\.name)).map { ", did you mean '\($0)'?" } ?? ""
+                field.fail("\(point.name): scale_from names no other point '\(reference.point)'\(hint)")
+            } else if let reason = byName[reference.point].flatMap(Self.whyNoScale) {
+                field.fail("\(point.name): \(reference.point) cannot hold a scale: \(reason)")
+            } else {
                 continue
             }
-            let hint = nearest(reference.point, in: all.map(\.name)).map { ", did you mean '\($0)'?" } ?? ""
-            layers.fields["scale_from"]?.fail(
-                "\(point.name): scale_from names no other point '\(reference.point)'\(hint)")
+            told.insert(layers.place)
+        }
+    }
+
+    /// A scale is read whenever a value needs it, and is a number of its own.
+    private static func whyNoScale(_ holder: Point) -> String? {
+        if !holder.datatype.isNumeric { return "it is a \(holder.datatype)" }
+        if holder.scaleReference != nil { return "it has a scale_from itself" }
+        if holder.parts != nil { return "it has parts" }
+        if holder.isDestructiveRead { return "it has destructive_read" }
+        return nil
+    }
+
+    /// Bounds that the device holds are numbers in the unit of the point, which can be read at any time.
+    private func bounds(_ points: [(PointLayers, Point)]) {
+        let byName = Dictionary(points.map { ($0.1.name, $0.1) }) { first, _ in first }
+        var told: Set<Place> = []
+        for (layers, point) in points {
+            for name in point.write?.boundPoints ?? [] where !told.contains(layers.place) {
+                guard let reason = whyNoBound(name, point, byName) else { continue }
+                layers.fields["write"]?.fail("\(point.name): \(reason)")
+                told.insert(layers.place)
+            }
+        }
+    }
+
+    private func whyNoBound(_ name: String, _ point: Point, _ points: [String: Point]) -> String? {
+        guard let holder = points[name], name != point.name else {
+            let hint = nearest(name, in: points.keys.sorted()).map { ", did you mean '\($0)'?" } ?? ""
+            return "write: {min, max} names no other point '\(name)'\(hint)"
+        }
+        if !holder.datatype.isNumeric { return "\(name) cannot hold a bound: it is a \(holder.datatype)" }
+        if holder.parts != nil { return "\(name) cannot hold a bound: it has parts" }
+        if holder.isDestructiveRead { return "\(name) cannot hold a bound: it has destructive_read" }
+        if holder.unit != point.unit {
+            return "\(name) cannot hold a bound: it is in \(holder.unit), and \(point.name) in \(point.unit)"
+        }
+        return nil
+    }
+
+    /// A `sync` group is read by one request, which reads one table.
+    private func groups(_ points: [(PointLayers, Point)]) {
+        var tables: [String: RegisterTable] = [:]
+        var told: Set<Place> = []
+        for (layers, point) in points {
+            guard let group = point.syncGroup else { continue }
+            for span in point.spans {
+                let table = tables[group] ?? span.table
+                tables[group] = table
+                if table == span.table || !told.insert(layers.place).inserted { continue }
+                layers.fields["sync"]?.fail(
+                    "\(point.name): the group '\(group)' has points in \(table) and in \(span.table), which no request reads together"
+                )
+            }
         }
     }
 
@@ -81,7 +145,7 @@ struct PointList {
                 return "\(point.name): write.readback names no point '\(name)'\(hint)"
             }
             confirming = other
-        case .place?: return nil
+        case .place?, .nowhere?: return nil
         case nil where point.write == nil: return nil
         case nil: break
         }
@@ -89,6 +153,7 @@ struct PointList {
             return
                 "\(point.name): \(confirming.name) has destructive_read and cannot confirm a write; name another place in write.readback"
         }
+        if confirming.parts != nil { return "\(point.name): \(confirming.name) has parts and cannot confirm a write" }
         if confirming.datatype.isNumeric != point.datatype.isNumeric {
             return
                 "\(point.name) is \(point.datatype) and cannot be confirmed by \(confirming.name), \(confirming.datatype)"

@@ -9,12 +9,18 @@ struct PointParser {
 
     func parse() -> Point? {
         let before = problems.problems.count
-        let position = position()
+        let position = field("parts") == nil ? position() : partsTable().map { ($0, 0) }
         guard let position,
             let encoding = EncodingParser(layers: layers, table: position.table, problems: problems).parse()
         else { return nil }
         var point = Point(
             name: layers.name, table: position.table, protocolAddress: position.address, encoding: encoding)
+        if let parts = field("parts") {
+            point.parts = PartsParser(layers: layers, table: position.table, encoding: encoding, problems: problems)
+                .parse(parts)
+            guard let first = point.parts?.items.first else { return nil }
+            (point.table, point.protocolAddress) = (first.span.table, first.span.start)
+        }
         meaning(&point)
         polling(&point)
         point.write = field("write").flatMap { WriteRuleParser(field: $0, point: point).parse() }
@@ -59,9 +65,9 @@ struct PointParser {
     }
 
     /// A manual's notation: the first digit names the table, the rest counts from 1.
-    private func reference(_ field: Field, _ table: RegisterTable?) -> (RegisterTable, UInt16)? {
+    func reference(_ field: Field, _ table: RegisterTable?) -> (RegisterTable, UInt16)? {
         guard let text = field.text("five or six digits such as 40108"), text.utf8.count == 5 || text.utf8.count == 6,
-            text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text.dropFirst())
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text.dropFirst(), in: 0...99_999)
         else {
             field.fail(
                 "\(layers.name): a reference has five or six digits, such as 40108 or 400108, not \(field.written)")
@@ -92,6 +98,14 @@ struct PointParser {
         return (named, UInt16(address))
     }
 
+    /// A value in several places has the table of the point where its parts name none.
+    private func partsTable() -> RegisterTable? {
+        let table = field("table")?.choice(RegisterTable.allCases.map(\.rawValue)).flatMap(
+            RegisterTable.init(rawValue:))
+        if field("table") == nil { return .holding }
+        return table
+    }
+
     // MARK: - What
 
     private func meaning(_ point: inout Point) {
@@ -99,16 +113,21 @@ struct PointParser {
             field("kind")?.choice(PointKind.allCases.map(\.rawValue)).flatMap(PointKind.init(rawValue:))
             ?? .measurement
         point.unit = field("unit").flatMap(unit) ?? "1"
-        point.range = field("range")?.range()
-        point.limits = field("limits")?.range()
-        point.deadband = field("deadband")?.number()
+        point.range = numeric("range", point)?.range()
+        point.limits = numeric("limits", point)?.range()
+        point.deadband = numeric("deadband", point)?.number()
         point.summary = field("description").flatMap { field in
             field.text().map { field.instance?.filled($0) ?? $0 }
         }
         point.publishesRaw = field("raw")?.bool() ?? false
-        point.enumeration = field("enum").map(enumeration) ?? []
         point.scaleReference = field("scale_from").flatMap(scaleReference)
+        point.enumeration = field("enum").map { enumeration($0, point) } ?? []
         if let deadband = point.deadband, deadband < 0 { field("deadband")?.fail("deadband must be 0 or more") }
+    }
+
+    /// What is for numbers; among the defaults it is not meant for others.
+    private func numeric(_ key: String, _ point: Point) -> Field? {
+        field(key).flatMap { $0.isDefault && !point.datatype.isNumeric ? nil : $0 }
     }
 
     private func unit(_ field: Field) -> String? {
@@ -123,24 +142,40 @@ struct PointParser {
         return code
     }
 
-    private func enumeration(_ field: Field) -> [EnumerationLabel] {
-        (field.members(allowed: "code: label") ?? []).compactMap { key, keyField, value in
-            guard let code = Field.integer(key) else {
-                keyField.fail("\(layers.name): enum keys are whole numbers, not '\(key)'")
+    private func enumeration(_ field: Field, _ point: Point) -> [EnumerationLabel] {
+        if point.datatype == .string {
+            field.fail("\(layers.name): enum names numbers, false and true, not a \(point.encoding.type)")
+            return []
+        }
+        var known: Set<Int64> = []
+        return (field.members(allowed: "code: label") ?? []).compactMap { key, keyField, value in
+            guard let code = code(key, point) else {
+                let allowed = point.datatype == .bool ? "false and true, or 0 and 1," : "whole numbers"
+                keyField.fail("\(layers.name): enum keys are \(allowed) not '\(key)'")
                 return nil
             }
-            return value.text("a label").map { EnumerationLabel(code: Int64(code), label: $0) }
+            guard known.insert(code).inserted else {
+                keyField.fail("\(layers.name): enum has two labels for \(code)")
+                return nil
+            }
+            return value.text("a label").map { EnumerationLabel(code: code, label: $0) }
         }
     }
 
+    private func code(_ key: String, _ point: Point) -> Int64? {
+        guard point.datatype == .bool else { return Field.integer(key).map { Int64($0) } }
+        return ["false": 0, "0": 0, "true": 1, "1": 1][key]
+    }
+
     private func scaleReference(_ field: Field) -> ScaleReference? {
-        if field.isMapping {
-            return field.fields(["factor", "exponent"]).flatMap { fields in
-                fields["factor"]?.pointName().map { .factor(point: $0) }
-                    ?? fields["exponent"]?.pointName().map { .exponent(point: $0) }
-            }
+        guard field.isMapping else { return field.pointName().map { .exponent(point: $0) } }
+        guard let fields = field.fields(["factor", "exponent"]) else { return nil }
+        guard fields.byKey.count == 1 else {
+            field.fail("\(layers.name): scale_from names one point, {factor: name} or {exponent: name}")
+            return nil
         }
-        return field.pointName().map { .exponent(point: $0) }
+        return fields["factor"]?.pointName().map { .factor(point: $0) }
+            ?? fields["exponent"]?.pointName().map { .exponent(point: $0) }
     }
 
     // MARK: - When
@@ -157,15 +192,40 @@ struct PointParser {
     // MARK: - Together
 
     private func check(_ point: Point) {
-        if point.span.end > 65_536 {
-            problems.error(layers.place, "\(point.name): \(point.span) goes beyond address 65535")
+        for span in point.spans where span.end > 65_536 {
+            problems.error(layers.place, "\(point.name): \(span) goes beyond address 65535")
         }
+        effectless(point)
         if let range = point.range, let limits = point.limits, range.low < limits.low || range.high > limits.high {
             field("range")?.fail("\(point.name): range must lie inside limits")
         }
-        if !point.datatype.isNumeric, point.range != nil || point.limits != nil || point.deadband != nil {
-            problems.error(
-                layers.place, "\(point.name): range, limits and deadband are for numbers, not for \(point.datatype)")
+    }
+
+    /// A key that changes nothing is a mistake, and said to be one.
+    private func effectless(_ point: Point) {
+        if !point.datatype.isNumeric {
+            let what = point.encoding.bits == nil ? "a \(point.encoding.type)" : "one bit, which is true or false"
+            for key in ["range", "limits", "deadband", "scale", "offset", "scale_from"] {
+                guard let field = field(key), !field.isDefault else { continue }
+                // What takes a default back has an effect.
+                if ["scale", "offset"].contains(key), point.encoding.isUnscaled { continue }
+                field.fail("\(point.name): \(key) is for numbers, not for \(what)")
+            }
+            if let unit = field("unit"), !unit.isDefault, point.unit != "1" {
+                problems.warning(
+                    unit.place, "\(point.name): a unit is for numbers; it is not published with \(what)")
+            }
+        }
+        if let layout = field("layout"), point.encoding.type != .datetime {
+            layout.fail("\(point.name): layout is for type datetime, not for \(point.encoding.type)")
+        }
+        if let order = field("order"), !order.isDefault, point.table.isBits {
+            order.fail("\(point.name): a bit has no order")
+        }
+        if let meaning = field("sentinels_mean"), !meaning.isDefault, point.encoding.sentinels.isEmpty,
+            !point.encoding.type.isFloat, point.encoding.type != .string
+        {
+            meaning.fail("\(point.name): sentinels_mean needs sentinels; there are none")
         }
     }
 }

@@ -27,7 +27,11 @@ extension PolicyParser {
             if let high = policy.high, let allowed = rule.high, high > allowed {
                 fields["max"]?.fail("\(name): max \(number(high)) is above the \(number(allowed)) that \(id) allows")
             }
-            if point.datatype.isNumeric { continue }
+            if point.datatype.isNumeric {
+                checkSteps(policy.low, fields["min"], isLow: true, id, point)
+                checkSteps(policy.high, fields["max"], isLow: false, id, point)
+                continue
+            }
             for key in ["min", "max", "step"] {
                 fields[key]?.fail("\(name): \(key) is for numbers, and \(id) is a \(point.datatype.rawValue)")
             }
@@ -150,7 +154,7 @@ extension PolicyParser {
             return field.fail(
                 "\(name): fallback \(field.written) does not fit \(id), which is a \(point.datatype.rawValue)")
         }
-        guard !isBool, let number = value.number else { return }
+        guard !isBool, let number = held(fallback: value, field, id, point)?.number else { return }
         let low = [policy.low, point.write?.low].compactMap { $0 }.max() ?? -.infinity
         let high = [policy.high, point.write?.high].compactMap { $0 }.min() ?? .infinity
         if number < low || number > high {

@@ -9,7 +9,7 @@ struct PolicyParser {
 
     private static let keys = [
         "points", "allow", "min", "max", "step", "rate", "min_interval", "per_day", "hours", "interlocks", "unless",
-        "evidence", "approval", "lease", "fallback", "unsigned", "readiness", "watchdog",
+        "evidence", "approval", "lease", "fallback", "unsigned", "allow_unverified", "readiness", "watchdog",
     ]
 
     /// - Parameter covered: points that an earlier policy covers, with its name.
@@ -39,7 +39,9 @@ struct PolicyParser {
         policy.lease = fields["lease"].flatMap(lease) ?? policy.lease
         policy.fallback = fields["fallback"].flatMap { fallback($0, policy, points) } ?? .previous
         policy.allowsUnsigned = fields["unsigned"]?.choice(["allow", "refuse"]) == "allow"
+        policy.allowsUnverified = fields["allow_unverified"]?.bool() ?? false
         policy.needsReadiness = fields["readiness"]?.choice(["required", "ignored"]) == "required"
+        for (id, point) in points { checkConfirmation(policy, field, fields, id, point) }
         if policy.allowsUnsigned, let field = fields["unsigned"] {
             field.problems.warning(
                 field.place, "\(name): anybody who can publish to the broker may send unsigned requests as any issuer")

@@ -92,18 +92,10 @@ package struct ProfileDocument {
         switch encoding.type {
         case .string, .int8, .uint8: .string(encoding.characters.rawValue)
         case .bool: .null
-        case .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64, .bcd16, .bcd32, .mod10k,
-            .datetime, .sm16, .sm32, .offset16, .offset32:
-            .string(Self.name(of: encoding.order, registerCount: encoding.registerCount))
-        }
-    }
-
-    /// By as many letters as the value has bytes.
-    private static func name(of order: ByteOrder, registerCount: Int) -> String {
-        switch registerCount {
-        case 1: order.bytesAreSwapped ? "BA" : "AB"
-        case 4: ByteOrder.names.suffix(4).first { ByteOrder(name: $0) == order } ?? order.name
-        default: order.name
+        case .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64, .float16, .float32,
+            .float64, .bcd16, .bcd32, .datetime, .sm16, .sm32, .offset16, .offset32, .decade32, .udecade32:
+            .string(encoding.order.name(registerCount: encoding.registerCount))
+        case .mod10k: .string(encoding.order.name)
         }
     }
 
@@ -113,7 +105,26 @@ package struct ProfileDocument {
             ("mode", .string(rule.mode.rawValue)), ("table", .string(target.table.rawValue)),
             ("address", .integer(target.start)), ("min", rule.low.map { .double($0) } ?? .null),
             ("max", rule.high.map { .double($0) } ?? .null), ("step", rule.step.map { .double($0) } ?? .null),
+            ("order", rule.encoding.map { $0.order == point.encoding.order ? .null : order($0) } ?? .null),
+            ("scale", rule.encoding.map { .number($0.scale) } ?? .null),
+            ("offset", rule.encoding.map { .number($0.offset) } ?? .null),
+            ("readback", rule.readback.map(readback) ?? .null), ("unset", rule.unset.map(unset) ?? .null),
         ])
+    }
+
+    private func readback(_ readback: WriteRule.Readback) -> JSONValue {
+        switch readback {
+        case .point(let name): .string(name)
+        case .place(let table, let address):
+            .compact([("table", .string(table.rawValue)), ("address", .integer(address))])
+        case .nowhere: .string("none")
+        }
+    }
+
+    private func unset(_ unset: WriteRule.Unset) -> JSONValue {
+        .array(
+            unset.numbers.map { .double($0) } + (unset.isNoValue ? [.string("nan")] : [])
+                + (unset.isException ? [.string("exception")] : []))
     }
 
     private func range(_ range: NumericRange?) -> JSONValue {

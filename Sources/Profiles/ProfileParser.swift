@@ -20,7 +20,7 @@ struct ProfileParser {
 
     /// Keys that make sense for many points at once.
     private static let defaultKeys = [
-        "table", "type", "order", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels",
+        "table", "type", "order", "charset", "every", "unit", "kind", "scale", "offset", "range", "limits", "sentinels",
         "sentinels_mean",
         "deadband",
         "raw",
@@ -45,7 +45,7 @@ struct ProfileParser {
                     }()
             }
         }
-        let models = sunSpec ?? inherited?.profile.sunSpec
+        let models = sunSpec ?? inherited?.profile.sunSpec.map { polled($0, fields) }
         let points = layers(fields, inherited?.points ?? [], root, hasModels: models != nil)
         let parsed = PointList(problems: problems).parse(points)
         let watchdog = fields["watchdog"].flatMap { WatchdogParser(points: parsed, profile: id).parse($0) }
@@ -54,7 +54,7 @@ struct ProfileParser {
             model: fields["model"]?.text() ?? "", revision: fields["revision"]?.integer(in: 1...1_000_000) ?? 1,
             source: fields["source"]?.text() ?? "",
             factorySerial: fields["serial"].flatMap(serial) ?? inherited?.profile.factorySerial,
-            limits: fields["limits"].map { limits($0) } ?? inherited?.profile.limits ?? DeviceLimits(),
+            limits: limits(fields["limits"], over: inherited?.profile.limits ?? DeviceLimits()),
             identity: IdentityParser(problems: problems).parse(fields["identify"]),
             points: parsed + (models.map { $0.points(of: $0.nominal) } ?? []), sunSpec: models,
             tests: GoldenTestParser(problems: problems, copies: copies(points)).parse(fields["tests"]),
@@ -67,6 +67,12 @@ struct ProfileParser {
         fields["sunspec"].flatMap {
             sunSpecModels.selection($0, every: fields["defaults"]?.fields(Self.defaultKeys)?["every"], problems)
         }
+    }
+
+    /// Models of the extended profile, with the period that this one says.
+    private func polled(_ selection: SunSpecSelection, _ fields: Fields) -> SunSpecSelection {
+        let every = fields["defaults"]?.fields(Self.defaultKeys)?["every"]?.duration(in: PointLayers.periods)
+        return every.map { selection.polled(every: $0) } ?? selection
     }
 
     private func layers(
@@ -103,14 +109,15 @@ struct ProfileParser {
             baud: baud, format: format, unit: UInt8(fields["unit"]?.integer(in: 1...247) ?? 1))
     }
 
-    private func limits(_ field: Field) -> DeviceLimits {
-        var limits = DeviceLimits()
-        guard let fields = field.fields(["registers", "bits", "gap", "pause", "timeout"]) else { return limits }
-        limits.registerCount = fields["registers"]?.integer(in: 1...125) ?? 125
-        limits.bitCount = fields["bits"]?.integer(in: 1...2000) ?? 2000
-        limits.gap = fields["gap"]?.integer(in: 0...2000)
-        limits.pause = fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? .zero
-        limits.timeout = fields["timeout"]?.duration(in: .milliseconds(10) ... .seconds(60)) ?? .zero
+    /// Key by key over those of the profile that is extended.
+    private func limits(_ field: Field?, over inherited: DeviceLimits) -> DeviceLimits {
+        var limits = inherited
+        guard let fields = field?.fields(["registers", "bits", "gap", "pause", "timeout"]) else { return limits }
+        limits.registerCount = fields["registers"]?.integer(in: 1...125) ?? limits.registerCount
+        limits.bitCount = fields["bits"]?.integer(in: 1...2000) ?? limits.bitCount
+        limits.gap = fields["gap"]?.integer(in: 0...2000) ?? limits.gap
+        limits.pause = fields["pause"]?.duration(in: .zero ... .seconds(10)) ?? limits.pause
+        limits.timeout = fields["timeout"]?.duration(in: .milliseconds(10) ... .seconds(60)) ?? limits.timeout
         return limits
     }
 }

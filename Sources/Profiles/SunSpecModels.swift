@@ -69,7 +69,7 @@ struct SunSpecModelParser {
             let prefix = fields["prefix"]?.identifier(), let length = fields["length"]?.integer(in: 0...65_000)
         else { return nil }
         let ids = (fields["models"]?.list(allowed: "numbers") ?? []).compactMap { $0.integer(in: 1...65_534) }
-        let defaults = fields["defaults"]?.fields(Self.defaultKeys)?.byKey ?? [:]
+        let defaults = (fields["defaults"]?.fields(Self.defaultKeys)?.byKey ?? [:]).mapValues(\.asDefault)
         let single = layers(fields["points"], defaults)
         var model = SunSpecModel(
             ids: ids.map { UInt16($0) }, prefix: prefix, length: length,

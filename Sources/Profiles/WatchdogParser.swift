@@ -35,11 +35,11 @@ struct WatchdogParser {
             return nil
         }
         let isSequence = !rule.unlock.isEmpty || !rule.commit.isEmpty
-        guard point.datatype != .string, point.scaleReference == nil, !isSequence,
+        guard point.datatype != .string, point.scaleReference == nil, !isSequence, rule.boundPoints.isEmpty,
             SetpointPlan(point, of: points)?.readsBeforeWriting == false
         else {
             field.fail(
-                "watchdog: \(point.name) must be written by one request of its own: no text, no bits that share a register (unless mode: mask), no scale_from, no unlock or commit"
+                "watchdog: \(point.name) must be written by one request of its own: no text, no bits that share a register (unless mode: mask), no scale_from, no unlock or commit, no bounds that the device holds"
             )
             return nil
         }
@@ -70,8 +70,8 @@ struct WatchdogParser {
             }
             return .toggle
         case "count":
-            let low = Int64(max(0, point.write?.low ?? 0).rounded(.up))
-            let high = Int64(min(32_767, point.write?.high ?? 32_767).rounded(.down))
+            let low = Int64(clamping: min(32_767, max(0, point.write?.low ?? 0)).rounded(.up))
+            let high = Int64(clamping: max(0, min(32_767, point.write?.high ?? 32_767)).rounded(.down))
             guard point.datatype.isNumeric, point.datatype != .bool, high > low, takes(.int(low), point),
                 takes(.int(high), point)
             else {

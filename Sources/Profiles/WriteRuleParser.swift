@@ -6,8 +6,8 @@ struct WriteRuleParser {
     let point: Point
 
     private static let keys = [
-        "mode", "min", "max", "step", "table", "address", "readback", "tolerance", "settle", "unlock", "commit",
-        "rollback",
+        "mode", "min", "max", "step", "table", "address", "order", "scale", "offset", "readback", "unset", "tolerance",
+        "settle", "unlock", "commit", "rollback",
     ]
     private static let stepKeys = ["table", "address", "value"]
     /// Writes around the value; more is a program, not a setpoint.
@@ -24,10 +24,15 @@ struct WriteRuleParser {
             let target = target(fields)
         else { return nil }
         var rule = WriteRule(
-            mode: mode, low: fields["min"]?.number(), high: fields["max"]?.number(), step: fields["step"]?.number(),
+            mode: mode, low: fields["min"].flatMap(bound), high: fields["max"].flatMap(bound),
+            step: fields["step"]?.number(),
             readbackTolerance: fields["tolerance"]?.number(),
             settle: fields["settle"]?.duration(in: .zero ... .seconds(60)) ?? .zero,
             target: target == point.span ? nil : target, readback: fields["readback"].flatMap(readback))
+        rule.lowPoint = fields["min"].flatMap(boundPoint)
+        rule.highPoint = fields["max"].flatMap(boundPoint)
+        rule.encoding = encoding(fields)
+        rule.unset = fields["unset"].map(unset)
         rule.unlock = fields["unlock"].map(steps) ?? []
         rule.commit = fields["commit"].map(steps) ?? []
         rule.rollback = fields["rollback"].map(steps) ?? []
@@ -37,6 +42,18 @@ struct WriteRuleParser {
         check(mode, target)
         check(rule, fields)
         return rule
+    }
+
+    // MARK: - Bounds
+
+    private func bound(_ field: Field) -> Double? {
+        field.isMapping ? nil : field.number()
+    }
+
+    /// `{point: name}`: the device holds the bound itself.
+    private func boundPoint(_ field: Field) -> String? {
+        guard field.isMapping else { return nil }
+        return field.fields(["point"], required: ["point"])?["point"]?.pointName()
     }
 
     // MARK: - Where
@@ -68,11 +85,52 @@ struct WriteRuleParser {
     }
 
     private func readback(_ field: Field) -> WriteRule.Readback? {
+        if field.isText("none") { return .nowhere }
         guard field.isMapping else { return field.pointName().map { .point($0) } }
         guard let fields = field.fields(["table", "address"], required: ["address"]),
             let table = place(fields, writable: false), let address = fields["address"]?.address()
         else { return nil }
         return .place(table: table, protocolAddress: UInt16(address))
+    }
+
+    // MARK: - How
+
+    /// How the value is written where that differs from how the point is read; nil where it does not.
+    private func encoding(_ fields: Fields) -> Encoding? {
+        var encoding = point.encoding
+        if let order = fields["order"] {
+            if point.table.isBits {
+                order.fail("\(point.name): write.order is for registers, not for a \(point.table)")
+            } else {
+                _ = EncodingParser.setOrder(order, of: &encoding, point: point.name)
+            }
+        }
+        for key in ["scale", "offset"] where fields[key] != nil && !point.encoding.type.isNumeric {
+            fields[key]?.fail("\(point.name): write.\(key) is for numbers, not for \(point.encoding.type)")
+        }
+        encoding.scale = fields["scale"]?.decimal() ?? encoding.scale
+        encoding.offset = fields["offset"]?.decimal() ?? encoding.offset
+        if encoding.scale.mantissa == 0 { fields["scale"]?.fail("\(point.name): a scale of 0 makes every value 0") }
+        return encoding == point.encoding ? nil : encoding
+    }
+
+    private func unset(_ field: Field) -> WriteRule.Unset {
+        let words = "numbers, nan, sentinel and exception"
+        var unset = WriteRule.Unset()
+        for item in field.list(allowed: words, single: true) ?? [] {
+            if item.isText("nan") || item.isText(".nan") || item.isText("sentinel") {
+                unset.isNoValue = true
+            } else if item.isText("exception") {
+                unset.isException = true
+            } else if !point.datatype.isNumeric {
+                item.fail("\(point.name): unset of a \(point.datatype) is sentinel or exception, not \(item.written)")
+            } else if let text = item.text(words), DecimalNumber(text) == nil {
+                item.fail("\(point.name): unset takes \(words), not \(item.written)")
+            } else if let number = item.number() {
+                unset.numbers.append(number)
+            }
+        }
+        return unset
     }
 
     // MARK: - Sequences
@@ -135,7 +193,26 @@ struct WriteRuleParser {
         }
     }
 
+    private func checkStep(_ bound: Double, _ field: Field, isLow: Bool, _ rule: WriteRule) {
+        var written = point
+        written.write = rule
+        written.write?.readback = nil
+        guard let held = SetpointPlan(written, of: [])?.step(inside: bound, isLow: isLow) else { return }
+        field.problems.warning(
+            field.place,
+            """
+            \(point.name): write.\(field.name) \(field.written) lies between two raw steps; the \(isLow ? "least" : "largest") \
+            value that can be written is \(PointValue.double(held).words)
+            """)
+    }
+
     private func check(_ rule: WriteRule, _ fields: Fields) {
+        if rule.readback == .nowhere {
+            for key in ["tolerance", "unset"] {
+                fields[key]?.fail(
+                    "\(point.name): write.\(key) is about what is read back; with readback: none nothing is")
+            }
+        }
         if !point.datatype.isNumeric {
             for key in ["min", "max", "step", "tolerance"] {
                 fields[key]?.fail("\(point.name): write.\(key) is for numbers, not for \(point.datatype)")
@@ -153,8 +230,9 @@ struct WriteRuleParser {
                 boundField.fail("\(point.name): write.\(key) is outside limits, \(limits.low) to \(limits.high)")
             }
             guard point.scaleReference == nil else { continue }
+            checkStep(bound, boundField, isLow: key == "min", rule)
             do throws(EncodingError) {
-                _ = try point.encoding.encodeField(.double(bound))
+                _ = try (rule.encoding ?? point.encoding).encodeField(.double(bound))
             } catch {
                 boundField.fail(
                     "\(point.name): write.\(key) does not fit the registers (\(point.encoding.type) with this scale and offset)"

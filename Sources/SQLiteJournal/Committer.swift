@@ -40,8 +40,10 @@ actor Committer {
             // One more for the gap record of an eviction.
             try reserve(next + 1)
             try begin(journal, next: due.held.first?.position ?? due.next)
-            try journal.checkLog(for: (due.held + fresh).reduce(0) { $0 + $1.body.count })
-            try journal.database.commit(due.held + fresh, pending: due.group.pending)
+            let layouts = try settleLayouts(journal)
+            let rows = (due.held + fresh).map(layouts.settled)
+            try journal.checkLog(for: rows.reduce(0) { $0 + $1.body.count })
+            try journal.database.commit(rows, pending: due.group.pending)
             note(next: next)
             journal.committed(fresh, due)
             noteVolatileRows(false)
@@ -88,6 +90,19 @@ actor Committer {
         try journal.database.begin(epoch: start.epoch, at: start.time, next: next, gaps: [], publishers: [:])
         journal.begun(first: stored.first, owed: start.knowsPublishers ? [:] : try journal.database.publishers())
         refusedStart = nil
+    }
+
+    /// Stores the layouts that wait for the disk.
+    private func settleLayouts(_ journal: SQLiteJournal) throws -> ProvisionalLayouts {
+        let provisional = journal.state.withLock { $0.provisional }
+        for (id, layout) in provisional.waiting {
+            let stored = LayoutID(try journal.database.layoutID(of: layout.encoded))
+            journal.state.withLock { state in
+                state.layouts[stored] = layout
+                state.provisional.stored(id, as: stored)
+            }
+        }
+        return provisional.waiting.isEmpty ? provisional : journal.state.withLock { $0.provisional }
     }
 
     /// A mark that is behind is mended by the next commit.

@@ -54,7 +54,7 @@ struct Ballast {
         guard StoreFile.byteCount(path) < Self.byteCount, statvfs(folder, &system) == 0,
             UInt64(system.f_bavail) * UInt64(system.f_frsize) >= Self.leastFree
         else { return }
-        let file = Glibc.open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
+        let file = Glibc.open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0o640)
         guard file >= 0 else { return }
         if posix_fallocate(file, 0, Self.byteCount) != 0 { unlink(path) }
         close(file)

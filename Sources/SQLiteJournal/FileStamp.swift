@@ -25,9 +25,9 @@ struct FileStamp: Hashable, Sendable {
 
     init?(_ words: ArraySlice<Substring>) {
         let words = Array(words)
-        guard words.count == Self.wordCount, let inode = UInt64(words[0]), let changed = Int64(words[1]) else {
-            return nil
-        }
+        guard words.count == Self.wordCount, let inode = UInt64(words[0], in: 0...UInt64.max),
+            let changed = Int64(words[1], in: 0...Int64.max / 2)
+        else { return nil }
         self.init(inode: inode, changed: changed, boot: String(words[2]))
     }
 
@@ -68,4 +68,9 @@ struct FileStamp: Hashable, Sendable {
         let tolerance = boot == file.boot ? Self.tolerance : Self.toleranceAfterBoot
         return inode == file.inode && abs(changed.subtractingReportingOverflow(file.changed).partialValue) <= tolerance
     }
+}
+
+/// When this process began to use a state folder, by the kernel's clock.
+enum ProcessStart {
+    static let second = time(nil)
 }

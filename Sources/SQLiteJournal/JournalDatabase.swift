@@ -247,28 +247,25 @@ final class JournalDatabase: Sendable {
 
     func shrink(by pages: Int64) throws { try file.shrink(by: pages) }
 
-    /// When the oldest row was appended.
-    func firstRecorded() throws -> UnixTime? {
-        try pool.read { db in
-            try Int64.fetchOne(db, sql: "SELECT recorded FROM row ORDER BY seq LIMIT 1").map(
-                UnixTime.init(microseconds:))
-        }
-    }
-
-    /// The first position that is young, looking at no more than `limit` rows: a row goes with those before it only, so that
-    /// a clock that was wrong for a while takes no others with it.
-    func firstPosition(limit: Int, isYoung: (Position, UnixTime) -> Bool) throws -> Position? {
+    /// The first position that is not too old, looking at no more than `limit` rows; nil where nothing is due. A row goes with
+    /// those before it only, so that a clock that was wrong for a while takes no others with it.
+    func firstYoungPosition(limit: Int, age: (Position, UnixTime) -> RowAge) throws -> Position? {
         try pool.read { db in
             let cursor = try Row.fetchCursor(
                 db, sql: "SELECT seq, recorded FROM row ORDER BY seq LIMIT ?", arguments: [limit])
-            var young: Position?
+            var keepFrom: Position?
             while let row = try cursor.next(), let seq = Int64.fromDatabaseValue(row[0]),
                 let recorded = Int64.fromDatabaseValue(row[1])
             {
-                guard !isYoung(Position(seq), UnixTime(microseconds: recorded)) else { return Position(seq) }
-                young = Position(seq) + 1
+                switch age(Position(seq), UnixTime(microseconds: recorded)) {
+                case .unknown: continue
+                case .young: return keepFrom
+                case .old(let isOverdue):
+                    guard keepFrom != nil || isOverdue else { return nil }
+                    keepFrom = Position(seq) + 1
+                }
             }
-            return young
+            return keepFrom
         }
     }
 

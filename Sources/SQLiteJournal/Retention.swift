@@ -28,6 +28,15 @@ struct RetentionPace: Sendable {
     }
 }
 
+/// What `max_age` makes of a row.
+enum RowAge: Hashable, Sendable {
+    case young
+    /// Too old; once one is overdue, all that are old go.
+    case old(isOverdue: Bool)
+    /// Its time is that of a clock that was not set.
+    case unknown
+}
+
 /// Space that eviction frees is used again by the next rows, so the file stays at its largest size: giving it back would move
 /// pages about (flash wear) only to need them again a moment later. It is given back only where `max_size` became smaller.
 extension SQLiteJournal {
@@ -59,9 +68,9 @@ extension SQLiteJournal {
         if used > limit {
             let excess = Double(used) - Double(limit) * (1 - Self.headroom)
             let share = excess / Double(used)
-            keepFrom = first + max(1, UInt64(Double(next - first) * share))
+            keepFrom = first + max(1, UInt64(clamping: Double(next - first) * share))
         }
-        keepFrom = max(keepFrom, try firstYoungPosition(from: first) ?? first)
+        keepFrom = max(keepFrom, try firstYoungPosition() ?? first)
         keepFrom = min(keepFrom, first + UInt64(Self.evictionStep), next - 1)
         return keepFrom > first ? try evict(below: keepFrom, from: first, next: next) : []
     }
@@ -88,15 +97,18 @@ extension SQLiteJournal {
     }
 
     /// The first row that `max_age` allows, once there are rows that are clearly too old.
-    private func firstYoungPosition(from first: Position) throws -> Position? {
-        let oldest = clock.utc - settings.maxAge
+    ///
+    /// A row of an earlier run whose clock was not set has no age of its own: it is younger than all that is older than it,
+    /// and goes with the next row behind it that has one.
+    private func firstYoungPosition() throws -> Position? {
+        let now = clock.utc
+        let oldest = now - settings.maxAge
         let overdue = oldest - settings.maxAge * Self.headroom
         let steps = state.withLock { $0.steps }
-        guard let recorded = try database.firstRecorded(), steps.corrected(recorded, at: first) < overdue else {
-            return nil
-        }
-        return try database.firstPosition(limit: Self.evictionStep) { position, recorded in
-            steps.corrected(recorded, at: position) >= oldest
+        return try database.firstYoungPosition(limit: Self.evictionStep) { position, recorded in
+            let time = steps.corrected(recorded, at: position)
+            if now.isPlausible, !time.isPlausible { return .unknown }
+            return time >= oldest ? .young : .old(isOverdue: time < overdue)
         }
     }
 
@@ -156,7 +168,7 @@ extension JournalDatabase {
     ) throws -> (first: Position, hasGap: Bool) {
         let used = max(1, try usedByteCount())
         let share = max(1.0 / 16, min(1, Double(Self.roomByteCount) / Double(used)))
-        let keepFrom = min(first + max(1, Position(Double(next - first) * share)), next - 1)
+        let keepFrom = min(first + max(1, Position(clamping: Double(next - first) * share)), next - 1)
         guard keepFrom > first else { throw JournalError.storage("the disk is full, and no row can be given up") }
         let owed = publishers.values.flatMap { $0 }.overlap(with: first...(keepFrom - 1))
         let gap =

@@ -50,6 +50,7 @@ package final class SQLiteJournal: Journal {
         /// Holes that a gap record of this run tells already.
         var toldHoles: [ClosedRange<Position>] = []
         var layouts: [LayoutID: DeviceLayout] = [:]
+        var provisional = ProvisionalLayouts()
         var listeners: [UUID: AsyncStream<Position>.Continuation] = [:]
         var readings: UInt64 = 0
         var commits: UInt64 = 0
@@ -82,6 +83,7 @@ package final class SQLiteJournal: Journal {
     package init(folder: String, settings: BufferSettings, clock: any Timekeeper) throws(JournalError) {
         self.settings = settings
         self.clock = clock
+        _ = ProcessStart.second
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
@@ -127,10 +129,17 @@ package final class SQLiteJournal: Journal {
     }
 
     private func enqueue(_ body: JournalEntry.Body) {
+        var body = body
+        var readings = 0
+        if case .readings(var batch) = body {
+            readings = batch.count
+            if let id = state.withLock({ $0.provisional.known[batch.layout] }) {
+                batch.layout = id
+                body = .readings(batch)
+            }
+        }
         let encoded = BatchCodec.encode(body)
         let recorded = clock.utc
-        var readings = 0
-        if case .readings(let batch) = body { readings = batch.count }
         let row = RowGroup.Waiting(recorded: recorded, body: encoded, readings: readings)
         state.withLock { state in
             guard !state.isClosed else {
@@ -253,6 +262,13 @@ package final class SQLiteJournal: Journal {
             let id = try await committer.register(layout.encoded, in: database)
             state.withLock { $0.layouts[id] = layout }
             return id
+        } catch  where DiskRefusal.isRefusal(error, of: database.path) {
+            // Readings do not wait for the disk: the layout is stored before the first row that uses it.
+            return state.withLock { state in
+                let id = state.provisional.add(layout)
+                state.layouts[id] = layout
+                return id
+            }
         } catch {
             throw .storage("the layout of \(layout.device) cannot be stored: \(error)")
         }

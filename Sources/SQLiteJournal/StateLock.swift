@@ -30,9 +30,9 @@ final class StateLock: Sendable {
 
     /// On a disk that takes nothing the file is only read, or the folder itself is held where there is no file.
     private static func open(_ path: String, _ folder: String) -> Int32 {
-        let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        let file = Glibc.open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0o640)
         guard file < 0, [EROFS, ENOSPC, EDQUOT, EIO].contains(errno) else { return file }
-        let readable = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        let readable = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
         return readable >= 0 ? readable : Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     }
 

@@ -56,8 +56,8 @@ struct StateMark: Hashable, Sendable {
     /// Nil where the bytes are not a mark. Version 1 has neither ``next`` nor ``stamp``.
     init?(line: [UInt8]) {
         let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count >= 6, words[0] == "headgate-state", let epoch = UInt32(words[2]),
-            let reserved = Position(words[3]), reserved <= Position(Int64.max / 2)
+        guard words.count >= 6, words[0] == "headgate-state", let epoch = UInt32(words[2], in: 0...UInt32.max),
+            let reserved = Position(words[3], in: 0...Position(Int64.max / 2))
         else { return nil }
         self.init(epoch: epoch, reserved: reserved, unsyncedBoot: words[5] == "synced" ? nil : String(words[5]))
         isDamaged = words[4].hasPrefix("damaged")
@@ -65,7 +65,7 @@ struct StateMark: Hashable, Sendable {
         switch (words[1], words.count) {
         case ("1", 6): return
         case ("2", 7 + FileStamp.wordCount):
-            guard let next = Position(words[6]), next <= reserved, let stamp = FileStamp(words[7...]) else {
+            guard let next = Position(words[6], in: 0...reserved), let stamp = FileStamp(words[7...]) else {
                 return nil
             }
             self.next = next == 0 ? nil : next

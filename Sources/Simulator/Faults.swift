@@ -1,3 +1,4 @@
+import Model
 import Synchronization
 
 /// How a simulated device misbehaves.
@@ -29,14 +30,13 @@ package enum Fault: Hashable, Sendable {
         case ("deaf", 1): self = .deafWrites
         case ("mute", 1): self = .muteWrites
         case ("exception", 2):
-            guard let code = UInt8(parts[1]), (1...11).contains(code) else { return nil }
+            guard let code = UInt8(parts[1], in: 1...11) else { return nil }
             self = .exception(code)
         case ("most", 2):
-            guard let limit = Int(parts[1]), (1...2000).contains(limit) else { return nil }
+            guard let limit = Int(parts[1], in: 1...2000) else { return nil }
             self = .most(limit)
         case ("delay", 2):
-            guard parts[1].hasSuffix("ms"), let milliseconds = Int(parts[1].dropLast(2)),
-                (0...60_000).contains(milliseconds)
+            guard parts[1].hasSuffix("ms"), let milliseconds = Int(parts[1].dropLast(2), in: 0...60_000)
             else { return nil }
             self = .delay(.milliseconds(milliseconds))
         default: return nil

@@ -152,7 +152,7 @@ package final class SimulatedUnit: Sendable {
         var table = state.words[point.table] ?? [:]
         if let bits = point.encoding.bits {
             let old = point.span.addresses.map { table[$0] ?? 0 }
-            let merged = point.encoding.merging(UInt64(max(0, value.number ?? 0)), at: bits, into: old)
+            let merged = point.encoding.merging(UInt64(clamping: max(0, value.number ?? 0)), at: bits, into: old)
             for (address, word) in zip(point.span.addresses, merged) { table[address] = word }
         } else if let words = try? point.encoding.encode(value) {
             for (address, word) in zip(point.span.addresses, words) { table[address] = word }
@@ -191,7 +191,8 @@ extension RegisterSpan {
 extension Encoding {
     /// The words with a bit field replaced.
     fileprivate func merging(_ field: UInt64, at bits: ClosedRange<Int>, into words: [UInt16]) -> [UInt16] {
-        let mask: UInt64 = ((1 << UInt64(bits.count)) - 1) << UInt64(bits.lowerBound)
+        let ones: UInt64 = bits.count >= 64 ? .max : (1 << UInt64(bits.count)) - 1
+        let mask = ones << UInt64(bits.lowerBound)
         let others = order.assemble(words.span) & ~mask
         let assembled = others | (field << UInt64(bits.lowerBound)) & mask
         return order.disassemble(assembled, registerCount: registerCount)

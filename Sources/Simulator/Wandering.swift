@@ -38,10 +38,10 @@ struct Wandering: Sendable {
     func value(at seconds: Double) -> PointValue {
         switch point.encoding.type {
         case .string: return .string(String(point.name.uppercased().prefix(point.encoding.registerCount)))
-        case .datetime: return .string(UnixTime(microseconds: Int64((1_700_000_000 + seconds) * 1e6)).rfc3339)
-        case .bool, .int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64, .float16, .float32, .float64,
-            .bcd16,
-            .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32:
+        case .datetime: return .string(UnixTime(microseconds: Int64(clamping: (1_700_000_000 + seconds) * 1e6)).rfc3339)
+        case .bool, .int8, .uint8, .int16, .uint16, .int24, .uint24, .int32, .uint32, .int48, .uint48, .int64, .uint64,
+            .float16, .float32, .float64, .bcd16, .bcd32, .mod10k, .sm16, .sm32, .offset16, .offset32, .decade32,
+            .udecade32:
             return number(at: seconds)
         }
     }
@@ -67,7 +67,7 @@ struct Wandering: Sendable {
     private func number(at seconds: Double) -> PointValue {
         if point.scaleReference == nil, point.name.hasSuffix("_sf") { return .int(Self.exponent(heldBy: point.name)) }
         if let first = point.enumeration.first {
-            let turn = Int(seconds / (60 + period)) % point.enumeration.count
+            let turn = Int(clamping: seconds / (60 + period)) % point.enumeration.count
             return .int(point.kind == .state ? point.enumeration[turn].code : first.code)
         }
         if point.datatype == .bool {

@@ -12,7 +12,7 @@ struct DurationArgument: ExpressibleByArgument, Hashable {
     init?(argument: String) {
         let units: [String: Int64] = ["s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400]
         let digits = argument.prefix { $0.isASCII && $0.isNumber }
-        guard let amount = Int64(digits), amount > 0, let factor = units[String(argument.dropFirst(digits.count))],
+        guard let amount = Int64(digits, in: 1 ... .max), let factor = units[String(argument.dropFirst(digits.count))],
             case let (seconds, overflow) = amount.multipliedReportingOverflow(by: factor), !overflow,
             .seconds(seconds) <= Self.longest
         else { return nil }

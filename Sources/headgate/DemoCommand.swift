@@ -17,6 +17,10 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Least severe log messages shown.")
     var logLevel = "error"
 
+    func validate() throws {
+        guard (1...31_536_000).contains(seconds ?? 1) else { throw ValidationError("--seconds is 1 to 31536000") }
+    }
+
     func run() async throws {
         var logger = Logger(label: "headgate", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = Logger.Level(rawValue: logLevel) ?? .error

@@ -49,6 +49,9 @@ struct ProbeCommand: AsyncParsableCommand {
         guard (1...table.protocolLimit).contains(count), Int(start) + count <= 65_536 else {
             throw ValidationError("COUNT is 1 to \(table.protocolLimit), up to address 65535")
         }
+        guard SerialLine.baudRange.contains(baud) else {
+            throw ValidationError("--baud is a number from 300 to 4000000")
+        }
         if let expect, DecimalNumber(expect) == nil { throw ValidationError("--expect is a number such as 230.5") }
         guard SerialFormat(name: format) != nil else { throw ValidationError("--format is something like 8E1 or 8N1") }
     }
@@ -72,7 +75,7 @@ struct ProbeCommand: AsyncParsableCommand {
         let request = ToolRequest(
             .probe(span, unit: unit), connection: target.connection.endpoint, isTraced: trace.isOn)
         if let result = try target.askGateway(request) {
-            return result.elements.compactMap { $0.integer.flatMap { UInt16(exactly: $0) } }
+            return result.elements.compactMap { $0.integer(in: 0...UInt16.max) }
         }
         do {
             return try await trace.shown { show in

@@ -110,7 +110,7 @@ extension ProfileCommand {
             }
             for text in repeats {
                 let parts = text.split(separator: "=").map(String.init)
-                guard parts.count == 2, let count = Int(parts[1]), (0...200).contains(count) else {
+                guard parts.count == 2, let count = Int(parts[1], in: 0...200) else {
                     throw ValidationError("--repeat takes GROUP=N with N from 0 to 200")
                 }
                 options.repeats[parts[0]] = count

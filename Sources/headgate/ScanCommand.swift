@@ -43,13 +43,15 @@ struct ScanCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard baud.allSatisfy({ (300...1_000_000).contains($0) }) else {
-            throw ValidationError("--baud is a number from 300 to 1000000")
+        guard baud.allSatisfy({ SerialLine.baudRange.contains($0) }) else {
+            throw ValidationError("--baud is a number from 300 to 4000000")
         }
         guard format.allSatisfy({ SerialFormat(name: $0) != nil }) else {
             throw ValidationError("--format is something like 8E1 or 8N1")
         }
-        guard (1...60_000).contains(timeout) else { throw ValidationError("--timeout is 1 to 60000 ms") }
+        guard ScanOrder.timeoutMilliseconds.contains(Int64(timeout)) else {
+            throw ValidationError("--timeout is 1 to 60000 ms")
+        }
         if let units, Self.parse(units) == nil {
             throw ValidationError("--units is something like 1-32 or 1,2,17, each from 0 to 255")
         }
@@ -90,7 +92,7 @@ struct ScanCommand: AsyncParsableCommand {
         if isTerminal { Console.talk("") }
         if let failure = result["failure"]?.text { Console.talk("headgate: \(failure)") }
         Console.data(Array((result[json ? "json" : "text"]?.text ?? "").utf8))
-        if result["failure"] != nil || result["found"]?.integer == 0 { throw ExitCode(1) }
+        if result["failure"] != nil || result["found"] == .integer(0) { throw ExitCode(1) }
         return true
     }
 
@@ -107,7 +109,9 @@ struct ScanCommand: AsyncParsableCommand {
     static func parse(_ text: String) -> [UInt8]? {
         var units: Set<UInt8> = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt8($0) }
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
+                UInt8($0, in: 0...UInt8.max)
+            }
             guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first <= last else {
                 return nil
             }
@@ -118,7 +122,7 @@ struct ScanCommand: AsyncParsableCommand {
 
     /// `40 s` or `12 min`, rounded up.
     private static func remaining(_ duration: Duration) -> String {
-        let seconds = Int(duration.inSeconds.rounded(.up))
+        let seconds = Int(clamping: duration.inSeconds.rounded(.up))
         return seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
     }
 

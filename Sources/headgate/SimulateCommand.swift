@@ -73,6 +73,10 @@ struct SimulateCommand: AsyncParsableCommand {
                 throw ValidationError("--fault \(text) is for a unit that is not served; there are: \(units.sorted())")
             }
         }
+        guard SerialLine.baudRange.contains(baud) else {
+            throw ValidationError("--baud is a number from 300 to 4000000")
+        }
+        if let tcp, !(0...65_535).contains(tcp) { throw ValidationError("--tcp is a port from 0 to 65535") }
         guard SerialFormat(name: format) != nil else { throw ValidationError("--format is something like 8E1 or 8N1") }
     }
 
@@ -93,7 +97,7 @@ struct SimulateCommand: AsyncParsableCommand {
     /// `17` or `17=siemens/mag6000`; nil for anything else.
     private static func unit(_ text: String) -> (number: UInt8, profile: String?)? {
         let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard let number = parts.first.flatMap({ UInt8($0) }) else { return nil }
+        guard let number = parts.first.flatMap({ UInt8($0, in: 0...UInt8.max) }) else { return nil }
         return (number, parts.count == 2 ? parts[1] : nil)
     }
 
@@ -148,7 +152,7 @@ struct SimulateCommand: AsyncParsableCommand {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let fault = Fault(parts.last ?? "") else { return nil }
         if parts.count == 1 { return (nil, fault) }
-        return UInt8(parts[0]).map { ($0, fault) }
+        return UInt8(parts[0], in: 0...UInt8.max).map { ($0, fault) }
     }
 
     private func apply(_ plan: FaultPlan, _ all: [UInt8]) {

@@ -23,7 +23,7 @@ struct TraceCommand: ParsableCommand {
     var seconds = 30
 
     func validate() throws {
-        guard (1...86_400).contains(seconds) else { throw ValidationError("--seconds is 1 to 86400") }
+        guard ToolRequest.traceSeconds.contains(seconds) else { throw ValidationError("--seconds is 1 to 86400") }
     }
 
     func run() throws {

@@ -32,6 +32,7 @@ import Testing
                     value = write.value
                     try await handle(.wrote(write.tag, .verified(write.value)))
                 case .collect(let plan): try await collect(plan)
+                case .look(let point): try await handle(.looked(point, .value(value)))
                 case .publish, .readBack, .acknowledge, .answer, .beat: continue
                 }
             }

@@ -6,7 +6,7 @@ import Testing
 
 /// A poller over a scripted bus, in virtual time.
 struct PollerRig {
-    let clock = ManualClock()
+    let clock: ManualClock
     let journal = MemoryJournal()
     let board = StatusBoard()
     let bus: ScriptedBus
@@ -16,8 +16,9 @@ struct PollerRig {
     /// - Parameter devices: points of each device; units count from 1, names are `d1`, `d2` and so on.
     init(
         _ devices: [[Point]], limits: DeviceLimits = DeviceLimits(), learned: LearnedAddresses = LearnedAddresses(),
-        identity: [IdentityCheck] = []
+        identity: [IdentityCheck] = [], clock: ManualClock = ManualClock()
     ) {
+        self.clock = clock
         let bus = ScriptedBus(clock: clock)
         self.bus = bus
         let now = clock.uptime
@@ -66,6 +67,16 @@ func registers(_ addresses: [UInt16], every: Duration = .seconds(1), deadband: D
 }
 
 @Suite(.timeLimit(.minutes(1))) struct PollerTests {
+    @Test(arguments: [0, 1_700_000_000_000, 1_795_218_000_000] as [Int64])
+    func whatIsReadByAClockThatWasNotSetIsUncertain(_ start: Int64) async throws {
+        let rig = PollerRig([registers([0])], clock: ManualClock(utc: UnixTime(milliseconds: start)))
+        try await rig.run { await rig.clock.advance(by: .milliseconds(1990)) }
+        let reasons = rig.batches(of: 1).flatMap(\.reasons)
+        let isSet = start == 1_795_218_000_000
+        #expect(!reasons.isEmpty)
+        #expect(reasons.allSatisfy { $0 == (isSet ? [] : QualityReasons(.clockSuspect)) })
+    }
+
     @Test func everyDeviceIsReadOnceAPeriodAtItsPhase() async throws {
         let rig = PollerRig([registers([0]), registers([0]), registers([0])])
         try await rig.run { await rig.clock.advance(by: .milliseconds(9990)) }

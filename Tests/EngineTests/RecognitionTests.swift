@@ -200,7 +200,7 @@ import Testing
         #expect(await rig.poller.readBack("d1", point: "p") == .value(.int(42)))
         Self.device(8).install(on: rig.bus, unit: 1)
         rig.bus.reopen()
-        guard case .unreachable = await rig.poller.readBack("d1", point: "p") else {
+        guard case .wrongDevice = await rig.poller.readBack("d1", point: "p") else {
             Issue.record("believed another device")
             return
         }

@@ -83,7 +83,7 @@ import Testing
         var wasTimeout = false
         var waited = Duration.zero
         for index in 0..<10_000 {
-            let reply = Duration.microseconds(Int64(behaviour.reply(index, &random) * 1000))
+            let reply = Duration.microseconds(Int64(clamping: behaviour.reply(index, &random) * 1000))
             let isTimeout = reply > times.timeout
             #expect(!(isTimeout && wasTimeout), "\(behaviour), seed \(seed): two in a row at \(index)")
             waited += times.timeout
@@ -122,7 +122,7 @@ import Testing
         }
         all.sort()
         for share in [0.1, 0.5, 0.9, 0.99, 1] {
-            let exact = all[min(all.count - 1, Int((Double(all.count) * share).rounded(.up)) - 1)]
+            let exact = all[min(all.count - 1, Int(clamping: (Double(all.count) * share).rounded(.up)) - 1)]
             let quantile = try #require(digest.quantile(share)?.microseconds)
             #expect((exact...(exact + exact / 4 + 16)).contains(quantile), "seed \(seed), \(share): \(exact)")
         }
@@ -150,7 +150,7 @@ import Testing
 }
 
 extension Double {
-    fileprivate var asInt: Int { Int(self) }
+    fileprivate var asInt: Int { Int(clamping: self) }
 }
 
 @Suite struct ProbeBudgetTests {

@@ -151,7 +151,7 @@ import Testing
                         case (.refused, 1...), (.notSent, 1...):
                             #expect(!holds || acknowledged < rule.unlock.count, "\(end)")
                         case (.refused, _), (.notSent, _), (.indeterminate, _): break
-                        case (.differs, _), (.clamped, _), (.wrongDevice, _):
+                        case (.differs, _), (.clamped, _), (.unverified, _), (.wrongDevice, _):
                             Issue.record("nothing was acknowledged: \(end)")
                         }
                         guard acknowledged > 0 else { continue }

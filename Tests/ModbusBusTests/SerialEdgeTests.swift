@@ -116,7 +116,12 @@ import Testing
         }
         defer { line.stop() }
         let bus = Self.bus(line)
-        if case .success(let words) = await Self.read(bus, 5) { Issue.record("\(kind): \(words)") }
+        let first = await Self.read(bus, 5)
+        if kind == "noise before" {
+            #expect(first == .success([5, 6]), "a right answer is found behind noise")
+        } else if case .success(let words) = first {
+            Issue.record("\(kind): \(words)")
+        }
         var words: Result<[UInt16], BusError> = .failure(.noResponse)
         for _ in 0..<3 {
             if case .success = words { break }

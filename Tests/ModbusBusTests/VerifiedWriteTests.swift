@@ -105,7 +105,7 @@ import Testing
                     #expect(arrived == 1 && device.register == value && shown == .int(Int64(value)), comment)
                 case .notSent: #expect(arrived == 0, comment)
                 case .refused: #expect(arrived == 1 && device.register != value, comment)
-                case .differs, .clamped, .wrongDevice: Issue.record(comment)
+                case .differs, .clamped, .wrongDevice, .unverified: Issue.record(comment)
                 case .indeterminate: #expect(arrived == 1, comment)
                 }
             }

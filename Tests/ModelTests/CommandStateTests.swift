@@ -24,6 +24,18 @@ import Testing
         }
     }
 
+    /// Where nothing can be read that confirms a write, `written` is in effect and `verified` is never reached from it.
+    @Test(arguments: CommandState.allCases)
+    func anUnverifiedWriteRestsInWritten(state: CommandState) {
+        var table = Self.table
+        table[.written] = [.superseded, .preempted, .released, .reverting]
+        table[.preempted] = [.written, .reverting]
+        for step in CommandStep.allCases {
+            let isAllowed = table[state, default: []].contains(step.target)
+            #expect(state.after(step, isUnverified: true) == (isAllowed ? step.target : nil), "\(state) \(step)")
+        }
+    }
+
     @Test func everyStateButReceivedIsTheTargetOfExactlyOneStep() {
         let targets = CommandStep.allCases.map(\.target)
         #expect(Set(targets).count == targets.count)
@@ -40,7 +52,7 @@ import Testing
             duplicate_conflict, mode_blocked, local_control, locked_out, held_by_other, out_of_limits, step_limit, \
             rate_limit, min_interval, budget, interlock, interlock_unknown, evidence_stale, evidence_bad, \
             expect_mismatch, device_unhealthy, wrong_device, device_rejected, verify_mismatch, approval_denied, \
-            approval_timeout, not_ready, audit_unavailable
+            approval_timeout, not_ready, audit_unavailable, not_sent, unverified
             """
         #expect(RefusalCode.allCases.map(\.rawValue).joined(separator: ", ") == codes)
     }

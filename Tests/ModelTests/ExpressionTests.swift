@@ -123,7 +123,7 @@ import Testing
                 let point = "p/\(random.below(5))"
                 return (
                     .compare(comparison, .age(point: point), .duration(seconds)),
-                    "age(\(point)) \(comparison.rawValue) \(Int(seconds))s"
+                    "age(\(point)) \(comparison.rawValue) \(Int(clamping: seconds))s"
                 )
             default:
                 let comparison = Expression.Comparison.allCases[random.below(6)]

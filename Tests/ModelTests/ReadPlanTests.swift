@@ -39,6 +39,28 @@ import Testing
         #expect(Self.spans(ReadPlan(points: points, limits: DeviceLimits(), cost: .tcp)).count == 3)
     }
 
+    @Test func aDestructivePointOfAnotherPeriodIsNotReadOver() {
+        var slow = Self.point("b", 4, destructive: true)
+        slow.every = .seconds(60)
+        let points = [Self.point("a", 0), slow, Self.point("c", 8)]
+        let spans = Self.spans(ReadPlan(points: points, limits: DeviceLimits(), cost: .tcp))
+        #expect(spans == ["holding 0…1", "holding 8…9", "holding 4…5"])
+    }
+
+    @Test func aRegisterThatCannotBeReadIsNeitherReadNorReadOver() {
+        var trigger = Self.point("b", 4)
+        trigger.write = WriteRule(mode: .multiple, readback: .nowhere)
+        var points = [Self.point("a", 0), trigger, Self.point("c", 8)]
+        let apart = ["holding 0…1", "holding 8…9"]
+        #expect(Self.spans(ReadPlan(points: points, limits: DeviceLimits(), cost: .tcp)) == apart)
+        // Where it is written elsewhere, its own address is read as that of any point.
+        points[1].write?.target = RegisterSpan(table: .holding, start: 40, registerCount: 2)
+        #expect(Self.spans(ReadPlan(points: points, limits: DeviceLimits(), cost: .tcp)) == ["holding 0…9"])
+        points[1].write?.target = nil
+        points[2].scaleReference = .factor(point: "b")
+        #expect(Self.spans(ReadPlan(points: points, limits: DeviceLimits(), cost: .tcp)) == ["holding 0…9"])
+    }
+
     @Test func aSyncGroupIsReadByOneRequest() {
         let points = [Self.point("a", 0, sync: "s"), Self.point("b", 60, sync: "s", destructive: false)]
         let plan = ReadPlan(points: points, limits: DeviceLimits(gap: 0), cost: .tcp)

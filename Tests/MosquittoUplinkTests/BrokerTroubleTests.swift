@@ -17,7 +17,7 @@ struct FastClock: Timekeeper {
     }
 
     var uptime: Duration { start.duration(to: .now) * factor }
-    var utc: UnixTime { UnixTime(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) }
+    var utc: UnixTime { UnixTime(microseconds: Int64(clamping: Date().timeIntervalSince1970 * 1e6)) }
 
     func sleep(until deadline: Duration) async throws {
         try await Task.sleep(until: start + deadline / factor, clock: .continuous)

@@ -117,6 +117,6 @@ import Testing
 
     static var residentByteCount: Int {
         let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-        return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096
+        return (text.split(separator: " ").dropFirst().first.flatMap { Int($0, in: 0...Int.max / 4096) } ?? 0) * 4096
     }
 }

@@ -28,14 +28,15 @@ import Testing
                 "event-1",
                 CommandEvent(
                     id: command.id, point: "a/b", state: .verified, time: time, actor: "x",
-                    value: .decimal(.one), readback: .int(3), note: "n", guards: guards, seq: 4
+                    value: .decimal(.one), asked: .double(1.04), readback: .int(3), note: "n", guards: guards, seq: 4
                 ).document
             ))
         docs.append(
             (
                 "held-1",
                 HeldCommand(
-                    command: command, issuer: "x", digest: Array(repeating: 9, count: 32), from: .double(7),
+                    command: command, value: .int(20), asked: .double(22.5), issuer: "x",
+                    digest: Array(repeating: 9, count: 32), from: .double(7),
                     until: time,
                     isSilent: true, approvers: ["a"], needed: 1, approvals: [], isEscalated: false, guards: guards
                 ).document

@@ -245,7 +245,9 @@ private struct DeliveryWorld {
     static let kept: [UInt64] = []
     /// `HEADGATE_SEEDS=2000` tries that many, from a place of its own each time.
     static var seeds: [UInt64] {
-        guard let count = ProcessInfo.processInfo.environment["HEADGATE_SEEDS"].flatMap(UInt64.init) else {
+        guard
+            let count = ProcessInfo.processInfo.environment["HEADGATE_SEEDS"].flatMap({ UInt64($0, in: 1...1_000_000) })
+        else {
             return kept + Array(0..<6)
         }
         let start = UInt64.random(in: 0...UInt64(UInt32.max))

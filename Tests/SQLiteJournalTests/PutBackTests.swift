@@ -230,13 +230,16 @@ import Testing
 
         let key = folder.path + "/audit.key"
         try Data("key".utf8).write(to: URL(fileURLWithPath: key))
-        try FileManager.default.setAttributes(
-            [.modificationDate: Date(timeIntervalSinceNow: -100)], ofItemAtPath: key)
-        for name in folder.names where name.hasPrefix("ledger") {
-            try FileManager.default.removeItem(atPath: folder.path + "/" + name)
+        // A key that this process made is the one of the first ledger; an earlier process made one for another ledger.
+        for (age, since) in [(0, nil), (1, clock.utc)] as [(Int, UnixTime?)] {
+            let made = Date(timeIntervalSince1970: Double(ProcessStart.second - age))
+            try FileManager.default.setAttributes([.modificationDate: made], ofItemAtPath: key)
+            for name in folder.names where name.hasPrefix("ledger") {
+                try FileManager.default.removeItem(atPath: folder.path + "/" + name)
+            }
+            ledger = try folder.openLedger(clock: clock)
+            #expect(ledger.requestsSince == since)
+            await ledger.close()
         }
-        ledger = try folder.openLedger(clock: clock)
-        #expect(ledger.requestsSince == clock.utc)
-        await ledger.close()
     }
 }

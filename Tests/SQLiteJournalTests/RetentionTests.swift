@@ -98,6 +98,30 @@ import Testing
         await journal.close()
     }
 
+    @Test func rowsOfARunInNineteenSeventyStayAfterARestartInTheRightYear() async throws {
+        let (folder, clock) = (try StateFolder(), TestClock())
+        let settings = BufferSettings(maxAge: .seconds(1000))
+        clock.stepUTC(by: .seconds(-1_763_000_000))
+        let dead = try folder.open(settings, clock: clock)
+        await dead.save([.init(low: 1, high: nil)], for: "plant")
+        await dead.appendNumbered(0..<10)
+        await dead.close()
+        clock.stepUTC(by: .seconds(1_763_000_000))
+        let journal = try folder.open(settings, clock: clock)
+        await journal.appendNumbered(10..<20)
+        await journal.flush()
+        #expect(try journal.keepWithinLimits().isEmpty)
+        #expect(await journal.figures.first == 1)
+        #expect(try await journal.everything().compactMap(\.number) == Array(0..<20))
+        // They go with the rows of the right time behind them.
+        clock.advance(.seconds(1100))
+        await journal.appendNumbered(20..<21)
+        await journal.flush()
+        journal.evicted(telling: try journal.keepWithinLimits())
+        #expect(await journal.figures.first > 20)
+        await journal.close()
+    }
+
     @Test func aClockThatWasWrongForAWhileTakesNoOtherRowsWithIt() async throws {
         let folder = try StateFolder()
         let clock = TestClock()

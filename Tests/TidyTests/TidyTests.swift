@@ -25,6 +25,7 @@ import Testing
 
     static let allowed: [String: Set<String>] = [
         "Model": [],
+        "Files": ["Glibc"],
         "Audit": ["Crypto"],
         "Engine": ["Model", "Synchronization"],
         "ModbusBus": [
@@ -32,15 +33,16 @@ import Testing
             "Synchronization",
         ],
         "SQLiteJournal": [
-            "Audit", "Dispatch", "Engine", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model", "Synchronization",
+            "Audit", "Dispatch", "Engine", "Files", "Foundation", "GRDB", "GRDBSQLite", "Glibc", "Model",
+            "Synchronization",
         ],
         "MosquittoUplink": [
-            "CMosquitto", "COpenSSL", "Dispatch", "Engine", "Foundation", "Glibc", "Model", "Synchronization",
+            "CMosquitto", "COpenSSL", "Dispatch", "Engine", "Files", "Foundation", "Glibc", "Model", "Synchronization",
         ],
-        "Profiles": ["Foundation", "Model", "Yams"],
+        "Profiles": ["Files", "Foundation", "Model", "Yams"],
         "Importers": ["Foundation", "Model", "SwiftCSV", "TOMLKit", "Yams"],
         "Payloads": ["Audit", "Crypto", "Engine", "Model", "Synchronization"],
-        "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix"],
+        "Console": ["Engine", "Glibc", "Model", "NIOCore", "NIOPosix", "Synchronization"],
         "Simulator": ["CModbus", "CTerminal", "Foundation", "Glibc", "Model", "Synchronization"],
         "GatewayTesting": ["Dispatch", "Engine", "Foundation", "Model", "Synchronization", "Testing"],
     ]

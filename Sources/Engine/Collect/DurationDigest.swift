@@ -42,7 +42,7 @@ package struct DurationDigest: Hashable, Sendable {
     /// - Parameter share: 0...1.
     package func quantile(_ share: Double) -> Duration? {
         guard count > 0 else { return nil }
-        let wanted = max(1, Int((Double(count) * share).rounded(.up)))
+        let wanted = max(1, Int(clamping: (Double(count) * share).rounded(.up)))
         var seen = 0
         for bucket in 0..<Self.bucketCount {
             seen += total(bucket)

@@ -140,7 +140,7 @@ extension Identification.Finding {
         case .refused(let code) where (1...3).contains(code):
             let question = check.span.map { "\($0)" } ?? "Read Device Identification"
             self = .uncheckable("it refuses \(question) with exception \(code)")
-        case .refused, .noResponse, .garbled, .linkDown, .invalidRequest: self = .unanswered
+        case .refused, .noResponse, .garbled, .mismatch, .linkDown, .invalidRequest: self = .unanswered
         }
     }
 }

@@ -9,6 +9,10 @@ struct Samples: Sendable {
     var isAbsent: [Bool] = []
     /// Words of points that publish them, by index in these arrays.
     var raw: [RawWords] = []
+    /// Points that were read only because others need them; see ``PollJob/readAlong``.
+    var readAlong: Set<Int> = []
+    /// Values put together of registers that more than one request has read, by index in these arrays.
+    var torn: Set<Int> = []
 
     init(capacity: Int) {
         points.reserveCapacity(capacity)
@@ -27,21 +31,30 @@ struct Samples: Sendable {
 
 extension PolledDevice {
     /// Turns words into values, and faults into bad values of every point concerned.
-    func decode(_ answers: [PollAnswer]) -> Samples {
+    ///
+    /// - Parameter job: the job that the answers are of.
+    func decode(_ answers: [PollAnswer], of job: Int) -> Samples {
         var samples = Samples(capacity: answers.reduce(0) { $0 + $1.block.items.count })
+        samples.readAlong = plan.jobs[job].readAlong
+        var scattered = ScatteredValues(of: hasParts ? device.points : [])
         for answer in answers {
+            if hasParts { scattered.add(answer) }
             switch answer.result {
             case .success(let words): decode(words, answer, into: &samples)
             case .failure(let fault):
-                for item in answer.block.items { samples.append(item.point, answer.time, .bad(fault.reason)) }
+                for item in answer.block.items where device.points[item.point].parts == nil {
+                    samples.append(item.point, answer.time, .bad(fault.reason))
+                }
             }
         }
+        for value in scattered.values { value.append(to: &samples, device.points[value.point]) }
         return applyingScales(samples)
     }
 
     private func decode(_ words: [UInt16], _ answer: PollAnswer, into samples: inout Samples) {
         let span = words.span
         for item in answer.block.items {
+            if hasParts, device.points[item.point].parts != nil { continue }
             let value = span.extracting(item.offset..<(item.offset + item.registerCount))
             // A point is large: it is looked at where it lies, never copied.
             let decoded = device.points[item.point].encoding.decode(value)
@@ -61,9 +74,14 @@ extension PolledDevice {
             let polled = points[samples.points[index]]
             guard let scale = polled.scale, case .value(let value) = samples.decoded[index] else { continue }
             let holder = samples.points.firstIndex(of: scale)
-            guard let holder, case .value(let factor) = samples.decoded[holder] else {
-                scaled.isAbsent[index] = holder.map { samples.isAbsent[$0] } ?? false
-                scaled.decoded[index] = .bad(scaled.isAbsent[index] ? .notImplemented : .waiting)
+            guard let holder else {
+                scaled.decoded[index] = .bad(.waiting)
+                continue
+            }
+            guard case .value(let factor) = samples.decoded[holder] else {
+                // Why there is no scale is why there is no value.
+                scaled.isAbsent[index] = samples.isAbsent[holder]
+                scaled.decoded[index] = samples.decoded[holder]
                 continue
             }
             scaled.decoded[index] = value.scaled(by: factor, device.points[samples.points[index]].scaleReference)
@@ -83,7 +101,8 @@ extension PolledDevice {
         for index in samples.points.indices {
             let words = raw.first?.reading == index ? raw.popFirst()?.words : nil
             let point = samples.points[index]
-            let (value, reasons) = judged(samples.decoded[index], by: described[point])
+            guard !samples.readAlong.contains(point) else { continue }
+            let (value, reasons) = judged(samples, at: index)
             verdict.add(reasons, isAbsent: samples.isAbsent[index])
             if let deadband = described[point].deadband {
                 let patience = described[point].expectedSilence - described[point].every / 2

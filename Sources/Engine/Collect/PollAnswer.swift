@@ -26,7 +26,7 @@ struct PollFault: Error, Hashable, Sendable {
         switch error {
         case .linkDown: reason = .commDown
         case .noResponse: reason = .timeout
-        case .garbled: reason = .protocolError
+        case .garbled, .mismatch: reason = .protocolError
         case .invalidRequest: reason = .badAddress
         case .refused(let code): reason = Self.reason(ofException: code)
         }

@@ -12,7 +12,10 @@ package struct PolledDevice: Sendable {
     private var parked: [RegisterSpan: Duration] = [:]
     private var quantities: QuantityLimits
     private var silences = Silences()
+    private var refusals = WholeRefusals()
     var points: [PolledPoint]
+    /// Whether any point has its value in several places.
+    let hasParts: Bool
     /// What is to be said about every value: that another device may be answering.
     var suspicion: QualityReasons = []
 
@@ -30,6 +33,7 @@ package struct PolledDevice: Sendable {
         self.device = device
         self.layout = layout
         self.cost = cost
+        hasParts = device.points.contains { $0.parts != nil }
         cuts = learned.cuts
         quantities = QuantityLimits(registers: learned.registerLimit, bits: learned.bitLimit)
         plan = ReadPlan(
@@ -42,12 +46,21 @@ package struct PolledDevice: Sendable {
                 scale: device.points.firstIndex { $0.name == point.scaleReference?.point },
                 number: numbers[point.name] ?? 0)
         }
+        if !blocks.isEmpty, parked.count == blocks.count {
+            // A device that refused everything was not ready.
+            (parked, cuts) = ([:], [])
+            makePlan()
+        }
     }
 
-    /// The value of a point and what is to be said about it.
-    func judged(_ decoded: Decoded, by point: Point) -> (PointValue, QualityReasons) {
-        var (value, reasons) = point.judged(decoded)
-        if case .value = decoded { reasons.formUnion(suspicion) }
+    /// The value of a sample and what is to be said about it.
+    func judged(_ samples: Samples, at index: Int) -> (PointValue, QualityReasons) {
+        let decoded = samples.decoded[index]
+        var (value, reasons) = device.points[samples.points[index]].judged(decoded)
+        guard case .value = decoded else { return (value, reasons) }
+        reasons.formUnion(suspicion)
+        if !samples.times[index].isPlausible { reasons.formUnion(QualityReasons(.clockSuspect)) }
+        if value != .null, samples.torn.contains(index) { reasons.formUnion(QualityReasons(.torn)) }
         return (value, reasons)
     }
 
@@ -60,10 +73,13 @@ package struct PolledDevice: Sendable {
     ///
     /// - Returns: the smaller blocks to ask for instead; empty when a single value is the refused one, which is then parked.
     mutating func refused(_ block: ReadBlock, job: Int, at now: Duration) -> [ReadBlock] {
+        guard refusals.refused(before: .init(cuts: cuts, parked: parked, quantities: quantities)) else { return [] }
+        if refusals.isLong, forgetRun(of: job, at: now) { return [] }
         let newCuts = block.cutsAfterRefusal
         guard !newCuts.isEmpty else {
             parked[block.span] = now + Self.parkingTime
             quantities.refusedForGood(block.span)
+            if plan.jobs[job].blocks.allSatisfy({ isParked($0, at: now) }) { forgetRun(of: job, at: now) }
             return []
         }
         // The pieces must not grow over the end of the block: what follows is asked for by its own block of this poll.
@@ -77,6 +93,15 @@ package struct PolledDevice: Sendable {
         // That a hole was refused says nothing about how many registers would have been given.
         if block.bridges.isEmpty { quantities.divided(block.span, into: pieces.map(\.span), at: allCuts) }
         return pieces
+    }
+
+    /// Everything was refused. Where no answer came meanwhile it is the device, and nothing was learned about addresses.
+    @discardableResult
+    private mutating func forgetRun(of job: Int, at now: Duration) -> Bool {
+        guard let before = refusals.takeWhole(job: job, at: now) else { return false }
+        (cuts, parked, quantities) = (before.cuts, before.parked, before.quantities)
+        makePlan()
+        return true
     }
 
     private mutating func makePlan() {
@@ -157,6 +182,7 @@ package struct PolledDevice: Sendable {
     /// - Returns: whether that changed what is known.
     mutating func answered(_ block: ReadBlock) -> Bool {
         silences.answered(block.span)
+        refusals.answered()
         let unnecessary = quantities.answered(block.span)
         let wasParked = !parked.isEmpty && parked.removeValue(forKey: block.span) != nil
         guard wasParked || !unnecessary.isEmpty else { return false }

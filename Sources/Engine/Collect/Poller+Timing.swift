@@ -55,7 +55,7 @@ extension Poller {
                 at: now, timeout: min(cost, regular), deadUnits: others + 1, isAlone: !isNeededByOthers(index),
                 jitter: chance())
             note(change, of: index)
-        case .refused, .garbled: note(health[index].answered(), of: index)
+        case .refused, .garbled, .mismatch: note(health[index].answered(), of: index)
         case .linkDown, .invalidRequest: break
         }
     }

@@ -53,11 +53,11 @@ extension Poller {
         }
         var readable = point
         readable.write = point.write ?? WriteRule(mode: .single)
-        guard let plan = SetpointPlan(readable, of: known.points) else {
+        guard point.parts == nil, let plan = SetpointPlan(readable, of: known.points), plan.isConfirmed else {
             return .unreachable("\(name) has no read-back")
         }
         if let reason = reasonNotToAsk(index) { return .unreachable(reason) }
-        return await transaction(index) { await self.find(plan, of: index).readBack }
+        return await transaction(index) { await self.find(plan, of: index).readBack(by: plan) }
             ?? .unreachable("polling of \(connection.name) was stopped")
     }
 
@@ -80,8 +80,8 @@ extension Poller {
     // MARK: - Transaction
 
     private func perform(_ plan: SetpointPlan, _ value: PointValue, of index: Int) async -> WriteOutcome {
-        let before = await find(plan, of: index)
-        if case .failure(let error) = before.result {
+        let before = await look(plan, of: index)
+        if case .failure(let error) = before.result, !error.isUnset(by: plan) {
             if case .identity(.wrongDevice(let words)) = error { return .wrongDevice(words) }
             return .notSent("\(plan.point.name) cannot be read before it is written: \(error.reason)")
         }
@@ -102,6 +102,7 @@ extension Poller {
         guard await settle(plan.rule.settle, of: index) else {
             return .indeterminate("acknowledged, but stopped before it could be read back")
         }
+        guard plan.isConfirmed else { return .unverified }
         let after = await find(plan, of: index)
         switch after.result {
         case .failure(let error): return .indeterminate("acknowledged, but it cannot be read back: \(error.reason)")
@@ -117,12 +118,43 @@ extension Poller {
     ) async throws(SetpointPlan.Unencodable) -> (RegisterWrite, PointValue) {
         let scale = try await scale(plan.scaleHolder, of: index)
         let (words, expected) = try plan.encode(value, scale: scale)
+        if let objection = await heldBounds(of: plan, index)?.objection(to: expected, of: plan.rule) {
+            throw .init(reason: objection)
+        }
+        // What was decided about is what the registers held at the scale of that moment.
+        if plan.scaleHolder != nil, (try? plan.quantised(value, scale: scale))?.says(value) != true {
+            throw .init(
+                reason:
+                    "the device's scale of \(plan.point.name) has changed: it would hold \(expected.words), not \(value.words)"
+            )
+        }
         guard plan.readsBeforeWriting else { return (plan.request(for: words), expected) }
         switch await readInTransaction(plan.target, of: index) {
         case .success(let current): return (plan.request(for: words, current: current), expected)
         case .failure(let error):
             throw .init(reason: "the register that \(plan.point.name) shares cannot be read: \(error.reason)")
         }
+    }
+
+    /// The bounds that the device holds, read within the transaction; nil where it holds none.
+    private func heldBounds(of plan: SetpointPlan, _ index: Int) async -> HeldBounds? {
+        guard !plan.rule.boundPoints.isEmpty else { return nil }
+        var values: [String: Double] = [:]
+        for name in plan.rule.boundPoints { values[name] = await currentNumber(of: name, index) }
+        return HeldBounds(of: plan.rule) { values[$0] }
+    }
+
+    private func currentNumber(of name: String, _ index: Int) async -> Double? {
+        guard let point = devices[index].device.points.first(where: { $0.name == name }), point.parts == nil else {
+            return nil
+        }
+        let holder = devices[index].device.points.first { $0.name == point.scaleReference?.point }
+        guard let scale = try? await scale(holder, of: index) ?? .null,
+            case .success(let words) = await readInTransaction(point.span, of: index),
+            case .value(let raw) = point.decode([words])
+        else { return nil }
+        let scaled = point.scaleReference == nil ? .value(raw) : raw.scaled(by: scale, point.scaleReference)
+        return point.judged(scaled).0.number
     }
 
     private func scale(
@@ -147,7 +179,7 @@ extension Poller {
             for write in plan.rule.rollback where await send(write, to: index) != nil { wasRolledBack = false }
         }
         _ = await settle(plan.rule.settle, of: index)
-        let after = await find(plan, of: index)
+        let after = plan.isConfirmed ? await find(plan, of: index) : Found(result: .success(nil))
         let holds = after.value.map { plan.holds($0, expected: expected, scale: after.scale) } ?? false
         return end.outcome(wasRolledBack: wasRolledBack, found: after.value, holds: holds)
     }
@@ -166,6 +198,12 @@ extension Poller {
             case .identity(let obstacle): obstacle.words
             }
         }
+
+        /// Whether the device refuses to tell a value that it never got.
+        func isUnset(by plan: SetpointPlan) -> Bool {
+            guard case .bus(.refused(let code)) = self, (0x01...0x04).contains(code) else { return false }
+            return plan.rule.unset?.isException ?? false
+        }
     }
 
     /// What the read-back shows.
@@ -180,13 +218,27 @@ extension Poller {
             return nil
         }
 
-        var readBack: ReadBack {
+        func readBack(by plan: SetpointPlan) -> ReadBack {
+            let unset = plan.rule.unset
             switch result {
-            case .success(let value?): .value(value)
-            case .success(nil): .bad(reason)
-            case .failure(let error): .unreachable(error.reason)
+            case .success(let value?):
+                if unset?.contains(value) ?? false { return .unset(value) }
+                if plan.readback.judged(.value(value)).0 == .null { return .bad(.impossible, shown: value) }
+                return .value(value)
+            case .success(nil):
+                let isNoValue = reason == .sentinel || reason == .notImplemented
+                return isNoValue && unset?.isNoValue ?? false ? .unset(nil) : .bad(reason)
+            case .failure(.identity(.wrongDevice(let words))): return .wrongDevice(words)
+            case .failure(let error): return error.isUnset(by: plan) ? .unset(nil) : .unreachable(error.reason)
             }
         }
+    }
+
+    /// What the place shows before it is written. Where nothing confirms a write, only who the device is.
+    private func look(_ plan: SetpointPlan, of index: Int) async -> Found {
+        if plan.isConfirmed { return await find(plan, of: index) }
+        let obstacle = await identityObstacle(of: index)
+        return Found(result: obstacle.map { .failure(.identity($0)) } ?? .success(nil))
     }
 
     private func find(_ plan: SetpointPlan, of index: Int) async -> Found {
@@ -272,13 +324,13 @@ extension BusError {
     fileprivate var isPassing: Bool {
         switch self {
         case .noResponse, .garbled, .refused(0x05), .refused(0x06): true
-        case .linkDown, .refused, .invalidRequest: false
+        case .linkDown, .mismatch, .refused, .invalidRequest: false
         }
     }
 
     fileprivate var reason: String {
         switch self {
-        case .linkDown(let words), .garbled(let words), .invalidRequest(let words): words
+        case .linkDown(let words), .garbled(let words), .mismatch(let words), .invalidRequest(let words): words
         case .noResponse: "no answer in time"
         case .refused(let code): "refused with exception \(code)"
         }

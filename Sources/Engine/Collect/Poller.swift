@@ -144,7 +144,7 @@ package actor Poller {
         if isSilent { unanswered[index].add(1, from: begun, to: clock.utc, at: clock.uptime) }
         await tellLosses(of: index, isMissing: due.missed > 0 || isPaused, isSilent: isSilent)
         await recognise(index, isSilent: isSilent, period: due.period)
-        let samples = devices[index].decode(answers)
+        let samples = devices[index].decode(answers, of: due.slot.job)
         let (readings, verdict) = devices[index].normalise(samples, at: clock.uptime)
         report(verdict, of: index)
         await tell(samples, of: index)
@@ -159,9 +159,9 @@ package actor Poller {
         let polled = devices[index]
         var watched: [ReadingSample] = []
         for (place, number) in samples.points.enumerated()
-        where wanted.points.contains(polled.device.points[number].name) {
+        where wanted.points.contains(polled.device.points[number].name) && !samples.readAlong.contains(number) {
             let point = polled.device.points[number]
-            let (value, reasons) = polled.judged(samples.decoded[place], by: point)
+            let (value, reasons) = polled.judged(samples, at: place)
             let next = polled.points[number].nextNumber
             watched.append(
                 ReadingSample(
@@ -206,6 +206,8 @@ package actor Poller {
     private static let extraRequests = 24
     /// Attempts while a device says that it is busy.
     private static let busyAttempts = 3
+    /// Before the second attempt; twice as long before the third.
+    private static let busyPause = Duration.milliseconds(50)
 
     /// Asks for a block. For one that was left unanswered several times a single value is asked for first: a device that
     /// gives that, and is silent about the block again, is not away, the block is too large for it.
@@ -254,6 +256,8 @@ package actor Poller {
                 if devices[index].answered(block) { tellLearned(of: index) }
                 return (PollAnswer(block: block, time: time, result: .success(reply.words)), nil)
             case .failure(.refused(let code)) where (code == 5 || code == 6) && attempt < Self.busyAttempts:
+                // A device that is busy still is so a millisecond later.
+                await rest(Self.busyPause * attempt)
                 attempt += 1
             case .failure(let error):
                 noteFailure(error, of: index, cost: cost)
@@ -297,7 +301,7 @@ package actor Poller {
         switch error {
         case .refused(2)?, .refused(3)?: break
         case .noResponse? where devices[index].isTooLarge(block): break
-        case .refused?, .noResponse?, .linkDown?, .garbled?, .invalidRequest?, nil: return []
+        case .refused?, .noResponse?, .linkDown?, .garbled?, .mismatch?, .invalidRequest?, nil: return []
         }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
@@ -311,7 +315,7 @@ package actor Poller {
     private func fault(afterWhichNothingIsAsked error: BusError?) -> PollFault? {
         switch error {
         case .linkDown?, .noResponse?, .refused(0x0A)?, .refused(0x0B)?: error.map(PollFault.init)
-        case .garbled?, .refused?, .invalidRequest?, nil: nil
+        case .garbled?, .mismatch?, .refused?, .invalidRequest?, nil: nil
         }
     }
 
@@ -384,8 +388,22 @@ package actor Poller {
 
     private func current(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
+        var answers: [[PollAnswer]] = []
+        for job in devices[index].plan.jobs { answers.append(await answersNow(job, index)) }
+        if !answers.joined().allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
+        let rows = answers.enumerated().flatMap { job, answers in
+            let samples = devices[index].decode(answers, of: job)
+            return samples.points.indices.filter { !samples.readAlong.contains(samples.points[$0]) }
+                .map { (samples.points[$0], devices[index].judged(samples, at: $0)) }
+        }
+        return rows.sorted { $0.0 < $1.0 }.map { number, judged in
+            (devices[index].device.points[number], judged.0, judged.1)
+        }
+    }
+
+    private func answersNow(_ job: PollJob, _ index: Int) async -> [PollAnswer] {
         var answers: [PollAnswer] = []
-        for block in devices[index].plan.jobs.flatMap(\.blocks) {
+        for block in job.blocks {
             await takeSlot(index, .urgent)
             let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
@@ -394,12 +412,6 @@ package actor Poller {
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }
-        if !answers.allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
-        let samples = devices[index].decode(answers)
-        let rows = zip(samples.points, samples.decoded).sorted { $0.0 < $1.0 }
-        return rows.map { number, decoded in
-            let (value, reasons) = devices[index].judged(decoded, by: devices[index].device.points[number])
-            return (devices[index].device.points[number], value, reasons)
-        }
+        return answers
     }
 }

@@ -50,7 +50,7 @@ extension Publisher {
     }
 
     private var backlogHasRoom: Bool {
-        pending.replayInFlightCount < max(1, Int(Double(settings.window) * settings.backlogShare))
+        pending.replayInFlightCount < max(1, Int(clamping: Double(settings.window) * settings.backlogShare))
     }
 
     /// Sends rows that follow `position`.

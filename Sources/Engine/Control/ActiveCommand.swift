@@ -24,6 +24,8 @@ package struct ActiveCommand: Hashable, Sendable {
     package var isSigned: Bool
     package var digest: [UInt8]
     package var reply: ReplyAddress?
+    /// The value of the request as the registers hold it; nil where there is none.
+    package var quantised: PointValue?
     package var state: CommandState = .received
     /// Order of arrival.
     package var arrival: UInt64
@@ -31,6 +33,8 @@ package struct ActiveCommand: Hashable, Sendable {
     package var slot: AuthoritySlot
     package var hold: Hold?
     package var isApproved = false
+    /// Whether nothing can be read that confirms its write.
+    package var isUnverified = false
     /// Who approved or denied, and when.
     package var deciders: [String] = []
     package var decided: UnixTime?
@@ -55,6 +59,9 @@ package struct ActiveCommand: Hashable, Sendable {
     /// Uptime from which on a device that still shows the old value has not taken the write; nil until it was seen to show it.
     /// Not recorded: a start waits for the whole time again.
     package var lostFrom: Duration?
+
+    /// Whether its value is in the device, as far as can be known.
+    package var isInEffect: Bool { state == .verified || (state == .written && isUnverified) }
 
     package var id: CommandID { command.id }
     package var point: String { command.point }
@@ -93,6 +100,7 @@ extension ActiveCommand {
             ("digest", .hex(digest)), ("reply_topic", .optional(reply?.topic)),
             ("reply_broker", .optional(reply?.broker)),
             ("correlation", reply.map { .hex($0.correlation) } ?? .null), ("state", .string(state.rawValue)),
+            ("value", .stored(quantised)), ("unverified", isUnverified ? .bool(true) : .null),
             ("arrival", .integer(arrival)), ("received", .stored(received)), ("slot", .string(slot.name)),
             ("hold", hold ?? .null), ("approved", .bool(isApproved)), ("deciders", .texts(deciders)),
             ("decided", .stored(decided)), ("before", .stored(before)), ("home", .stored(home)),
@@ -122,6 +130,8 @@ extension ActiveCommand {
         if let topic = record["reply_topic"]?.text, let broker = record["reply_broker"]?.text {
             reply = ReplyAddress(broker: broker, topic: topic, correlation: try record.requiredHex("correlation"))
         }
+        quantised = record.storedValue("value")
+        isUnverified = record["unverified"]?.isTrue ?? false
         deciders = record["deciders"]?.elements.compactMap(\.text) ?? []
         decided = record.time("decided")
         before = record.storedValue("before")
@@ -130,7 +140,7 @@ extension ActiveCommand {
         until = record.time("until").map { Deadline(stored: $0, length: record.duration("granted_us"), at: now) }
         readback = record.storedValue("readback")
         verified = record.time("verified")
-        readBacks = Int(record["read_backs"]?.integer ?? 0)
+        readBacks = record["read_backs"]?.integer(in: 0...Int(Int32.max)) ?? 0
         tookEffect = record.time("took_effect")
         if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }
         account = record["account"].flatMap(LocalAccount.init)
@@ -146,9 +156,9 @@ extension ActiveCommand.Hold {
             escalation: record.time("escalation").map { Deadline(stored: $0, at: now) },
             isEscalated: record["escalated"]?.isTrue ?? false,
             approvers: record["approvers"]?.elements.compactMap(\.text) ?? [],
-            needed: Int(try record.requiredCount("needed")),
+            needed: Int(clamping: try record.requiredCount("needed")),
             approvals: record["approvals"]?.elements.compactMap(\.text) ?? [],
-            accounts: record["accounts"]?.elements.compactMap { $0.integer.flatMap(UInt32.init(exactly:)) } ?? [],
+            accounts: record["accounts"]?.elements.compactMap { $0.integer(in: 0...UInt32.max) } ?? [],
             from: record.storedValue("from"))
     }
 }

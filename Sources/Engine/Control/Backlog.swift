@@ -39,7 +39,7 @@ package struct Backlog: Sendable {
             case .commit(let records, let leaves):
                 for record in records { output.record(record) }
                 output.leaves += leaves
-            case .publish(.slot), .publish(.unclaimed), .readBack, .collect: now.append(effect)
+            case .publish(.slot), .publish(.unclaimed), .readBack, .look, .collect: now.append(effect)
             case .publish(let message): output.messages.append(message)
             // Who may ask elsewhere must not wait in vain; who was obeyed hears it once it cannot be forgotten.
             case .answer(_, let refusal):
@@ -108,7 +108,7 @@ extension DeskEvent {
         switch self {
         case .request, .junk, .decision: false
         case .order(let order): order.order.isStop
-        case .readings, .wrote, .readBack, .beaten, .broker, .readiness, .outcome, .tick, .stop, .withdraw:
+        case .readings, .wrote, .readBack, .looked, .beaten, .broker, .readiness, .outcome, .tick, .stop, .withdraw:
             true
         }
     }

@@ -38,10 +38,13 @@ extension CommandDesk {
             issuer: name, expires: copy.expires, forget: Deadline(left, after: now), isRecorded: isNews,
             isIdleStop: isStop && !isNews)
         orders.insert(copy.digest, entry)
-        guard isNews else { return nil }
-        orders.noteIssued(copy.issued)
-        output.record(entry.record(copy.digest))
-        output.record(orders.bounds)
+        if isNews { output.record(entry.record(copy.digest)) }
+        // Of an order that changed nothing only this time stays: after a start with a clock that is behind, a copy of it is not
+        // taken for a new one.
+        if isNews || !isStop && orders.isLatest(copy.issued) {
+            orders.noteIssued(copy.issued)
+            output.record(orders.bounds)
+        }
         return nil
     }
 

@@ -26,7 +26,8 @@ extension CommandDesk {
         let plan = OutcomePlan(
             command: command.command, issuer: command.issuer, lane: lane, state: command.state,
             received: command.received, deciders: command.deciders, decided: command.decided,
-            readback: command.readback, anchor: anchor, horizon: anchor + longest, intervention: command.intervention)
+            value: command.value, asked: command.asked, readback: command.readback, anchor: anchor,
+            horizon: anchor + longest, intervention: command.intervention)
         outcomes[command.id] = plan
         record(plan)
     }
@@ -74,7 +75,8 @@ extension OutcomePlan {
         let document = JSONValue.compact([
             ("command", command.document), ("issuer", .string(issuer)), ("lane", .optional(lane?.rawValue)),
             ("state", .string(state.rawValue)), ("received", .stored(received)), ("deciders", .texts(deciders)),
-            ("decided", .stored(decided)), ("readback", .stored(readback)), ("anchor", .stored(anchor)),
+            ("decided", .stored(decided)), ("value", .stored(value)), ("asked", .stored(asked)),
+            ("readback", .stored(readback)), ("anchor", .stored(anchor)),
             ("horizon", .stored(horizon)), ("ended_early", .optional(endedEarly)),
             ("intervention", intervention?.record ?? .null),
             (
@@ -103,6 +105,7 @@ extension OutcomePlan {
             lane: record["lane"]?.text.flatMap(Lane.init(rawValue:)), state: state,
             received: try record.requiredTime("received"),
             deciders: record["deciders"]?.elements.compactMap(\.text) ?? [], decided: record.time("decided"),
+            value: record.storedValue("value"), asked: record.storedValue("asked"),
             readback: record.storedValue("readback"), anchor: try record.requiredTime("anchor"),
             horizon: try record.requiredTime("horizon"), endedEarly: record["ended_early"]?.text)
         if let intervention = record["intervention"] { self.intervention = try Intervention(record: intervention) }

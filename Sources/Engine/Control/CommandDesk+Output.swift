@@ -33,7 +33,7 @@ extension CommandDesk {
         guards: [GuardVerdict] = []
     ) {
         guard var command = commands[id] else { return }
-        guard let state = command.state.after(step) else {
+        guard let state = command.state.after(step, isUnverified: command.isUnverified) else {
             preconditionFailure("\(id) cannot go from \(command.state) by \(step): a bug in the command desk")
         }
         let from = command.state
@@ -52,10 +52,11 @@ extension CommandDesk {
         // Said with the step that the person brought about, not with those behind it.
         let intervention = output.intervened.remove(command.id).flatMap { _ in command.intervention }
         figures.states[command.state, default: 0] += 1
-        if let code { figures.refusals[code, default: 0] += 1 }
+        // A write that nothing confirms, where the policy allows that, is no refusal.
+        if let code, code != .unverified || command.state == .rejected { figures.refusals[code, default: 0] += 1 }
         let event = CommandEvent(
             id: command.id, point: command.point, state: command.state, code: code, time: now.utc, actor: actor,
-            value: command.command.value, readback: command.readback, note: note,
+            value: command.value, asked: command.asked, readback: command.readback, note: note,
             reason: intervention?.reason, guards: guards, seq: seq,
             reply: command.reply)
         output.messages.append(.event(event))
@@ -82,7 +83,7 @@ extension CommandDesk {
                 ("lease_s", .seconds(lease(of: command)?.length)),
             ]
         }
-        if command.state == .verified { members.append(("until", .time(command.until?.utc))) }
+        if command.isInEffect { members.append(("until", .time(command.until?.utc))) }
         leaf("command", members)
         output.changed.insert(command.id)
         output.touched.insert(command.point)

@@ -282,7 +282,7 @@ extension CommandDesk {
             case .approved:
                 note(.cancelled, &self)
                 move(command.id, .reject, code: .modeBlocked, note: cause)
-            case .verified, .preempted:
+            case .verified, .written, .preempted:
                 note(.released, &self)
                 takeBack(command.id, cause: cause)
             default: continue
@@ -330,7 +330,7 @@ extension CommandDesk {
         switch command.state {
         case .held: move(command.id, .cancel, code: .lockedOut, note: cause)
         case .approved: move(command.id, .reject, code: .lockedOut, note: cause)
-        case .verified, .preempted: takeBack(command.id, cause: cause)
+        case .verified, .written, .preempted: takeBack(command.id, cause: cause)
         default: break
         }
     }
@@ -383,7 +383,7 @@ extension CommandDesk {
     func held(by issuer: String, _ renewal: Command, besides id: CommandID) -> ActiveCommand? {
         active.first {
             $0.point == renewal.point && $0.issuer == issuer && $0.id != id
-                && ($0.state == .verified || $0.state == .preempted)
+                && ($0.isInEffect || $0.state == .preempted)
                 && (renewal.subject.map { [subject = $0.id] in $0 == subject } ?? true)
         }
     }

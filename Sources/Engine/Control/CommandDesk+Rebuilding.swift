@@ -55,7 +55,7 @@ extension CommandDesk {
         case Self.budgetKind:
             points[key, default: PointControl()].budget = WriteBudget(
                 entries: body.elements.compactMap { entry in
-                    guard let time = entry.elements.first?.integer else { return nil }
+                    guard let time = entry.elements.first?.integer(in: UnixTime.microsecondRange) else { return nil }
                     return WriteBudget.Entry(
                         time: UnixTime(microseconds: time), isPerson: entry.elements.last?.isTrue ?? false)
                 })
@@ -92,8 +92,10 @@ extension CommandDesk {
         for command in active {
             var control = control(command.point)
             switch command.state {
-            case .verified, .preempted:
-                guard let value = command.command.value else { continue }
+            case .verified, .written, .preempted:
+                guard let value = command.value else { continue }
+                // While the gateway was away the device may have been.
+                control.unseenSince = now.uptime
                 control.slots.take(
                     command.slot,
                     AuthoritySlots.Occupant(

@@ -3,6 +3,11 @@ package import Model
 /// Taking what comes in.
 extension CommandDesk {
     mutating func take(_ request: IncomingRequest) {
+        if !isAwaiting(request) { judge(request) }
+    }
+
+    /// Decides about a request by what is known now.
+    mutating func judge(_ request: IncomingRequest) {
         figures.requests += 1
         output.replies.append(.acknowledge(request.token))
         if let (code, note) = objection(to: request) { return refuse(request, code, note) }
@@ -21,7 +26,7 @@ extension CommandDesk {
             heard[request.sender.name] = now.uptime
         }
         switch verdicts.worst {
-        case .refuse(let code): move(id, .reject, code: code, guards: verdicts)
+        case .refuse(let code): move(id, .reject, code: code, note: verdicts.remark(on: code), guards: verdicts)
         case .hold: hold(id, verdicts)
         case .pass:
             if isShadow(request) {
@@ -36,7 +41,7 @@ extension CommandDesk {
 
     /// What is refused before anything else is looked at. Somebody else's copies of old messages, and messages under a name
     /// that is not proven, must cost the issuer of that name nothing.
-    private func objection(to request: IncomingRequest) -> (RefusalCode, String)? {
+    func objection(to request: IncomingRequest) -> (RefusalCode, String)? {
         let (command, name) = (request.command, request.sender.name)
         if request.isRetained { return (.badFormat, "a retained message is nobody's request") }
         guard site.issuers[name] != nil else { return (.notAuthorised, "no issuer has this name") }
@@ -85,6 +90,16 @@ extension CommandDesk {
         return code == .duplicateConflict && request.sender.isProven && known.issuer == request.sender.name
     }
 
+    /// What the request would write.
+    private func value(of request: IncomingRequest) -> PointValue? {
+        commands[request.command.id].map(\.value) ?? quantised(request.command).value
+    }
+
+    private func asked(by request: IncomingRequest) -> PointValue? {
+        guard let asked = request.command.value, let value = value(of: request), !value.says(asked) else { return nil }
+        return asked
+    }
+
     mutating func take(_ junk: IncomingJunk) {
         figures.junk += 1
         figures.refusals[junk.code, default: 0] += 1
@@ -113,7 +128,7 @@ extension CommandDesk {
 
     // MARK: - The same id again
 
-    private func known(_ request: IncomingRequest) -> FinishedCommand? {
+    func known(_ request: IncomingRequest) -> FinishedCommand? {
         let id = request.command.id
         if let command = commands[id] {
             return FinishedCommand(
@@ -138,7 +153,8 @@ extension CommandDesk {
             .event(
                 CommandEvent(
                     id: known.id, point: known.point, state: known.state, code: known.code, time: now.utc,
-                    value: request.command.value, readback: known.readback, reply: request.reply)))
+                    value: value(of: request), asked: asked(by: request), readback: known.readback,
+                    reply: request.reply)))
     }
 
     private mutating func hasRoom(for request: IncomingRequest) -> Bool {
@@ -184,9 +200,9 @@ extension CommandDesk {
         }
     }
 
-    private func context(_ request: IncomingRequest) -> GuardContext {
+    func context(_ request: IncomingRequest) -> GuardContext {
         context(
-            request.command, request.sender, stage: .request,
+            request.command, quantised(request.command), request.sender, stage: .request,
             isApproved: request.command.action == .renew && subject(of: request)?.isApproved ?? true)
     }
 
@@ -197,11 +213,12 @@ extension CommandDesk {
 
     func context(_ command: ActiveCommand, stage: GuardContext.Stage) -> GuardContext {
         let sender = Sender(name: command.issuer, isProven: command.isSigned, account: command.account)
-        return context(command.command, sender, stage: stage, isApproved: command.isApproved)
+        return context(
+            command.command, Quantised(value: command.value), sender, stage: stage, isApproved: command.isApproved)
     }
 
     private func context(
-        _ command: Command, _ sender: Sender, stage: GuardContext.Stage, isApproved: Bool
+        _ command: Command, _ quantised: Quantised, _ sender: Sender, stage: GuardContext.Stage, isApproved: Bool
     ) -> GuardContext {
         let issuer = site.issuers[sender.name]
         let control = control(command.point)
@@ -214,14 +231,15 @@ extension CommandDesk {
             lane: issuer.map { lanes.lane(of: $0, at: command.point) } ?? .shadow, now: now, readings: readings,
             budget: control.budget, slots: control.slots, lockout: lockouts.covering(command.point),
             isRestoring: control.restoration != nil, isReady: isReady, isStopping: isEnding(command.point),
-            isApproved: isApproved)
+            isApproved: isApproved, quantised: quantised, finding: looks[command.point]?.finding)
     }
 
     private mutating func receive(_ request: IncomingRequest) {
-        let command = ActiveCommand(
+        var command = ActiveCommand(
             command: request.command, issuer: request.sender.name, isSigned: request.sender.isProven,
             digest: request.digest, reply: request.reply, arrival: seq + 1, received: now.utc,
             slot: site.issuers[request.sender.name]?.category.slot ?? .ai, account: request.sender.account)
+        command.quantised = quantised(request.command).value
         commands[command.id] = command
         announce(command, from: nil)
     }
@@ -247,7 +265,8 @@ extension CommandDesk {
         output.messages.append(
             .held(
                 HeldCommand(
-                    command: command.command, issuer: command.issuer, digest: command.digest, from: hold.from,
+                    command: command.command, value: command.value, asked: command.asked, issuer: command.issuer,
+                    digest: command.digest, from: hold.from,
                     until: command.end ?? hold.deadline.utc, isSilent: hold.isSilent,
                     approvers: hold.approvers, needed: hold.needed, approvals: hold.approvals,
                     isEscalated: hold.isEscalated, guards: verdicts)))

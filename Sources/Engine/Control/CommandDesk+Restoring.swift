@@ -12,9 +12,9 @@ extension CommandDesk {
         }
         let hasLower = !control(command.point).slots.isEmpty
         let stays = command.home == nil && (isUnrecorded || !hasLower)
-        if command.state == .verified, release != nil || stays {
+        if command.isInEffect, release != nil || stays {
             move(id, .release, note: stays ? "\(cause); the value stays" : cause)
-            guard !stays else { return letStay(command.command.value, at: command.point) }
+            guard !stays else { return letStay(command.value, at: command.point) }
             return begin(command, [], tag: release ?? id, cause: cause)
         }
         undo(id, cause: cause)
@@ -25,8 +25,18 @@ extension CommandDesk {
         guard let command = commands[id] else { return }
         points[command.point]?.slots.empty(id)
         if command.state == .indeterminate { expectStray(command) }
+        guard command.home != nil || command.before != nil || !control(command.point).slots.isEmpty else {
+            return leaveAsItIs(command, cause)
+        }
         move(id, .revert, note: cause)
         begin(command, [id], tag: id, cause: cause)
+    }
+
+    /// There is no value that the point could go back to: it was never written, or nothing can be read there.
+    private mutating func leaveAsItIs(_ command: ActiveCommand, _ cause: String) {
+        guard command.state != .failed else { return finish(command.id, code: .verifyMismatch) }
+        move(command.id, .revert, note: cause)
+        move(command.id, .finishRevert, note: "there is no value to go back to; the point stays as it is")
     }
 
     private mutating func begin(_ command: ActiveCommand, _ commands: [CommandID], tag: CommandID, cause: String) {
@@ -53,11 +63,13 @@ extension CommandDesk {
     /// Makes the next attempt; false when the point is left alone for now.
     mutating func restore(_ point: String) -> Bool {
         guard var restoration = points[point]?.restoration else { return true }
-        if restoration.isUnknown, let value = restoration.value, site.points[point] != nil {
+        if restoration.isUnknown, let value = restoration.value, isConfirmed(point) {
             points[point]?.busy = restoration.tag
             output.actions.append(.readBack(SetpointWrite(tag: restoration.tag, point: point, value: value)))
             return true
         }
+        let home = quantised(home: restoration.home, at: point) ?? .null
+        points[point]?.restoration?.home = home
         guard let destination = destination(of: point) else {
             endRestoration(point, note: "somebody at the plant holds the point")
             return true
@@ -119,6 +131,7 @@ extension CommandDesk {
     mutating func restored(_ point: String, _ outcome: WriteOutcome) {
         switch outcome {
         case .verified(let readback): succeeded(point, readback)
+        case .unverified: succeeded(point, nil)
         case .differs, .clamped: failedAttempt(point, "the device shows another value")
         case .refused(let code): failedAttempt(point, "exception \(code)")
         case .notSent(let reason), .wrongDevice(let reason): failedAttempt(point, reason)
@@ -130,9 +143,12 @@ extension CommandDesk {
 
     mutating func sawRestoration(_ point: String, _ outcome: ReadBack) {
         switch outcome {
-        case .bad(let reason): failedAttempt(point, reason.code)
-        case .unreachable(let reason): failedAttempt(point, reason)
-        case .value(let value):
+        case .bad(let reason, _): failedAttempt(point, reason.code)
+        case .unreachable(let reason), .wrongDevice(let reason): failedAttempt(point, reason)
+        case .unset(nil):
+            points[point]?.restoration?.isUnknown = false
+            points[point]?.restoration?.next = Deadline(.zero, after: now)
+        case .value(let value), .unset(let value?):
             points[point]?.restoration?.isUnknown = false
             guard let wanted = points[point]?.restoration?.value, agree(point, value, wanted) else {
                 points[point]?.restoration?.next = Deadline(.zero, after: now)
@@ -142,7 +158,8 @@ extension CommandDesk {
         }
     }
 
-    private mutating func succeeded(_ point: String, _ readback: PointValue) {
+    /// - Parameter readback: nil where nothing can be read that confirms it.
+    private mutating func succeeded(_ point: String, _ readback: PointValue?) {
         guard let restoration = points[point]?.restoration else { return }
         // While it was under way the lease of what should have come back may have ended.
         if let id = restoration.resumes, commands[id]?.state != .preempted {
@@ -155,12 +172,16 @@ extension CommandDesk {
             return recordRestoration(point)
         }
         for id in restoration.commands { commands[id]?.readback = readback }
-        leaf("restored", [("point", .string(point)), ("readback", JSONValue(readback))])
-        endRestoration(point, note: restoration.cause)
-        guard let id = restoration.resumes else { return }
+        leaf("restored", [("point", .string(point)), ("readback", .value(readback))])
+        endRestoration(point, note: restoration.cause, code: readback == nil ? .unverified : nil)
+        guard let id = restoration.resumes, let command = commands[id] else { return }
         commands[id]?.readback = readback
         commands[id]?.verified = now.utc
-        move(id, .verify, note: "back in effect")
+        if command.isUnverified {
+            move(id, .acknowledge, code: .unverified, note: "back in effect")
+        } else {
+            move(id, .verify, note: "back in effect")
+        }
     }
 
     /// Whether `value` is still what the point should be.
@@ -215,11 +236,13 @@ extension CommandDesk {
     }
 
     /// The point is where it should be, or in somebody's hands.
-    mutating func endRestoration(_ point: String, note: String) {
+    mutating func endRestoration(_ point: String, note: String, code: RefusalCode? = nil) {
         guard let restoration = points[point]?.restoration else { return }
         points[point]?.restoration = nil
         noteRestored(restoration.tag, at: point)
-        for id in restoration.commands where commands[id]?.state == .reverting { move(id, .finishRevert, note: note) }
+        for id in restoration.commands where commands[id]?.state == .reverting {
+            move(id, .finishRevert, code: code, note: note)
+        }
         recordRestoration(point)
     }
 }

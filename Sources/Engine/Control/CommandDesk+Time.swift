@@ -10,7 +10,7 @@ extension CommandDesk {
             switch command.state {
             case .held: deadlines += waits + [expiry(command), silence(command)].compactMap { $0 }
             case .approved: deadlines.append(expiry(command))
-            case .verified: deadlines += [command.until?.uptime, supervision(command)].compactMap { $0 }
+            case .verified, .written: deadlines += [command.until?.uptime, supervision(command)].compactMap { $0 }
             case .preempted: deadlines += [command.until?.uptime].compactMap { $0 }
             case .indeterminate:
                 let isBusy = isResting || control(command.point).busy != nil
@@ -21,6 +21,7 @@ extension CommandDesk {
         for control in points.values where control.busy == nil && !isResting {
             if let restoration = control.restoration { deadlines.append(restoration.next.uptime) }
         }
+        deadlines += lookDeadlines
         deadlines += watchdogs.values.compactMap(\.deadline)
         deadlines += outcomes.values.map { now.uptime + max(.zero, $0.horizon - now.utc) }
         return deadlines.min()
@@ -48,7 +49,7 @@ extension CommandDesk {
             switch command.state {
             case .held: wait(command)
             case .approved where command.command.expires <= now.utc: move(command.id, .expire, code: .expired)
-            case .verified, .preempted: supervise(command)
+            case .verified, .written, .preempted: supervise(command)
             case .indeterminate where command.until?.isDue(at: now) ?? false:
                 undo(command.id, cause: "the lease ended before it was known what the device did")
             case .indeterminate
@@ -94,7 +95,7 @@ extension CommandDesk {
         } else if let issuer, isMachine, lanes.lane(of: issuer, at: command.point) == .shadow {
             // It was being written when the lane was taken down, or the site file says so now.
             takeBack(command.id, cause: "the lane of \(command.issuer) is shadow now")
-        } else if command.state == .verified {
+        } else if command.isInEffect {
             superviseInterlocks(command)
         }
     }
@@ -104,7 +105,7 @@ extension CommandDesk {
         heard[command.issuer] ?? .zero
     }
 
-    private mutating func superviseInterlocks(_ command: ActiveCommand) {
+    mutating func superviseInterlocks(_ command: ActiveCommand) {
         let conditions = site.points[command.point]?.policy?.interlocks ?? []
         let results = conditions.map { condition in
             (condition.text, condition.expression.truth { readings.observed($0, at: now) })
@@ -146,7 +147,8 @@ extension CommandDesk {
         switch command.state {
         case .held: move(command.id, .cancel, note: endCause)
         case .approved: move(command.id, .reject, code: .notReady, note: endCause)
-        case .verified where command.until != nil, .preempted where command.until != nil:
+        case .verified where command.until != nil, .written where command.until != nil,
+            .preempted where command.until != nil:
             takeBack(command.id, cause: endCause)
         default: break
         }
@@ -160,10 +162,10 @@ extension CommandDesk {
             switch command.state {
             case .held: move(command.id, .cancel, code: .notWritable, note: cause)
             case .approved: move(command.id, .reject, code: .notWritable, note: cause)
-            case .verified where command.until == nil:
+            case .verified where command.until == nil, .written where command.until == nil:
                 points[command.point]?.slots.empty(command.id)
                 move(command.id, .release, note: "\(cause); the value stays")
-            case .verified, .preempted: takeBack(command.id, cause: cause)
+            case .verified, .written, .preempted: takeBack(command.id, cause: cause)
             case .indeterminate where command.until == nil:
                 move(command.id, .override, note: "\(cause); the value stays")
             case .indeterminate: undo(command.id, cause: cause)
@@ -189,39 +191,4 @@ extension CommandDesk {
         }
         if !digests.isEmpty { output.record(orders.bounds) }
     }
-
-    // MARK: - Readings
-
-    mutating func take(_ samples: [ReadingSample]) {
-        for sample in samples {
-            guard readings.update(sample, at: now), !takeBackStray(sample) else { continue }
-            noticeOverride(sample)
-        }
-        for command in active where command.state == .verified { superviseInterlocks(command) }
-    }
-
-    /// A point in effect that shows another value than was read back has been changed by somebody else: that person has it.
-    private mutating func noticeOverride(_ sample: ReadingSample) {
-        guard let control = points[sample.point], control.busy == nil, control.restoration == nil,
-            let occupant = control.slots.highest?.occupant, let id = occupant.command, let command = commands[id],
-            command.state == .verified, let verified = command.verified, sample.time > verified,
-            let readback = command.readback, sample.value != .null,
-            readings.observed(sample.point, at: now)?.isTrustworthy ?? false,
-            !agree(sample.point, sample.value, readback)
-        else { return }
-        points[sample.point]?.slots.empty(id)
-        intervene(id, .overridden, by: "local")
-        move(id, .override, actor: "local", note: "the device shows \(JSONValue(sample.value).bytes.text)")
-        points[sample.point]?.slots.take(
-            .localOperator, AuthoritySlots.Occupant(command: nil, holder: "local", value: sample.value))
-        points[sample.point]?.overridden = id
-        let body = JSONValue.compact([
-            ("value", .stored(sample.value)), ("since", .stored(now.utc)), ("id", .string(id.description)),
-        ])
-        output.record(LedgerRecord(kind: Self.overrideKind, key: sample.point, body: body.bytes))
-    }
-}
-
-extension [UInt8] {
-    fileprivate var text: String { String(decoding: self, as: UTF8.self) }
 }

@@ -11,7 +11,7 @@ extension CommandDesk {
             } else if let restoration = control.restoration, restoration.next.isDue(at: now) {
                 guard restore(point) else { return }
             } else if let id = dueReadBack(point) {
-                readBack(id)
+                if isConfirmed(point) { readBack(id) } else { giveUp(id) }
             } else if !isUnrecorded, control.restoration == nil, !isUnresolved(point), let id = control.waiting.first {
                 execute(id)
             } else {
@@ -30,22 +30,25 @@ extension CommandDesk {
     }
 
     private mutating func execute(_ id: CommandID) {
-        guard var command = commands[id], let value = command.command.value else { return }
+        guard var command = commands[id], let value = command.value else { return }
         points[command.point]?.waiting.removeAll { $0 == id }
         let context = context(command, stage: .execution)
         let verdicts = Guards.verdicts(context)
         if case .refuse(let code) = verdicts.worst {
-            return move(id, code == .expired ? .expire : .reject, code: code, guards: verdicts)
+            return move(
+                id, code == .expired ? .expire : .reject, code: code, note: verdicts.remark(on: code), guards: verdicts)
         }
         // The approval guard holds again where the lane was taken down in the meantime.
-        guard verdicts.worst == .pass, context.mode != .shadow, let before = context.trustedValue else {
+        guard verdicts.worst == .pass, context.mode != .shadow else {
             return move(id, .reject, code: .modeBlocked, guards: verdicts)
         }
-        command.before = before
+        // Nil where nothing was ever written, and where nothing can be read.
+        command.before = context.trustedValue
+        command.isUnverified = !context.isConfirmable
         command.baseline =
             control(command.point).slots.occupied.compactMap(\.occupant.command).compactMap { commands[$0]?.baseline }
-            .first ?? before
-        command.home = home(of: command, context)
+            .first ?? command.before
+        command.home = quantised(home: home(of: command, context), at: command.point)
         commands[id] = command
         spend(command.point, isPerson: context.isPerson)
         move(id, .execute, guards: verdicts)
@@ -80,7 +83,7 @@ extension CommandDesk {
     mutating func wrote(_ tag: WriteTag, _ outcome: WriteOutcome) {
         guard let point = points.first(where: { $0.value.busy == tag })?.key else { return }
         points[point]?.busy = nil
-        if let readback = outcome.readback { readings.sawReadBack(point, readback, at: now) }
+        note(readback: outcome.readback, at: point)
         if let restoration = points[point]?.restoration, restoration.tag == tag {
             return restored(point, outcome)
         }
@@ -91,6 +94,7 @@ extension CommandDesk {
             commands[id]?.readback = readback
             move(id, .acknowledge)
             tookEffect(id)
+        case .unverified: tookEffect(id)
         case .differs(let readback), .clamped(let readback):
             commands[id]?.readback = readback
             move(id, .acknowledge)
@@ -103,13 +107,13 @@ extension CommandDesk {
         case .refused(let code):
             demote(command, "the device refused a write")
             fail(id, .deviceRejected, "exception \(code)")
-        case .notSent(let reason): fail(id, .deviceUnhealthy, reason)
+        case .notSent(let reason): fail(id, .notSent, reason)
         case .wrongDevice(let reason): fail(id, .wrongDevice, reason)
         case .indeterminate(let reason):
-            demote(command, "a write was not verified")
+            if !command.isUnverified { demote(command, "a write was not verified") }
             let until = lease(of: command)
             commands[id]?.until = until
-            commands[id]?.nextReadBack = Deadline(.seconds(1), after: now)
+            commands[id]?.nextReadBack = Deadline(command.isUnverified ? .zero : .seconds(1), after: now)
             move(id, .loseSight, note: reason)
         }
     }
@@ -122,16 +126,21 @@ extension CommandDesk {
 
     /// The value is in the device: the command takes its slot, and whoever had the point gives way.
     private mutating func tookEffect(_ id: CommandID) {
-        guard var command = commands[id], let value = command.command.value else { return }
+        guard var command = commands[id], let value = command.value else { return }
         let until = command.until ?? lease(of: command)
         commands[id]?.until = until
-        move(id, .verify, note: shortening(of: command))
-        command.state = .verified
+        if command.isUnverified {
+            move(id, .acknowledge, code: .unverified, note: shortening(of: command))
+        } else {
+            move(id, .verify, note: shortening(of: command))
+        }
+        command.state = commands[id]?.state ?? .verified
         command.until = until
         command.verified = now.utc
         command.tookEffect = command.tookEffect ?? now.utc
         command.nextReadBack = nil
         commands[id] = command
+        points[command.point]?.noteSeen()
         giveWay(to: command)
         endRestoration(command.point, note: "taken over by \(id)")
         points[command.point, default: PointControl()].slots.take(
@@ -150,10 +159,10 @@ extension CommandDesk {
     private mutating func giveWay(to winner: ActiveCommand) {
         for other in active where other.point == winner.point && other.id != winner.id {
             switch other.state {
-            case .verified where other.slot == winner.slot:
+            case .verified where other.slot == winner.slot, .written where other.slot == winner.slot:
                 intervene(other.id, .superseded, with: winner)
                 move(other.id, .supersede, note: "by \(winner.id)")
-            case .verified:
+            case .verified, .written:
                 intervene(other.id, .preempted, with: winner)
                 move(other.id, .preempt, note: "by \(winner.id)")
             case .indeterminate:
@@ -202,28 +211,43 @@ extension CommandDesk {
     }
 
     private mutating func readBack(_ id: CommandID) {
-        guard let command = commands[id], let value = command.command.value else { return }
+        guard let command = commands[id], let value = command.value else { return }
         let tag = WriteTag(command: id)
         points[command.point]?.busy = tag
         output.actions.append(.readBack(SetpointWrite(tag: tag, point: command.point, value: value)))
     }
 
+    /// Nothing can be read that tells what became of the write: the point goes back, where there is something to go back to.
+    private mutating func giveUp(_ id: CommandID) {
+        guard let command = commands[id] else { return }
+        let cause = "no answer, and nothing can be read that tells what the device did"
+        if command.home != nil { return undo(id, cause: cause) }
+        fail(id, .unverified, cause)
+    }
+
+    func isConfirmed(_ point: String) -> Bool {
+        site.points[point].map { $0.confirmation != .nowhere } ?? false
+    }
+
     mutating func sawReadBack(_ tag: WriteTag, _ outcome: ReadBack) {
         guard let point = points.first(where: { $0.value.busy == tag })?.key else { return }
         points[point]?.busy = nil
-        if case .value(let value) = outcome { readings.sawReadBack(point, value, at: now) }
+        note(readback: outcome.value, at: point)
         if let restoration = points[point]?.restoration, restoration.tag == tag {
             return sawRestoration(point, outcome)
         }
         guard var command = commands[tag.command], command.state == .indeterminate,
-            let wanted = command.command.value
+            let wanted = command.value
         else { return }
         switch outcome {
-        case .bad, .unreachable:
+        // Still as it was before the write, which may be on its way.
+        case .unset(let value) where command.before == nil && !(value.map { agree(point, $0, wanted) } ?? false):
+            showsOldValue(command.id)
+        case .bad, .unreachable, .wrongDevice, .unset(nil):
             command.readBacks += 1
             command.nextReadBack = Deadline(.seconds(min(30, 1 << min(command.readBacks, 5))), after: now)
             commands[command.id] = command
-        case .value(let value):
+        case .value(let value), .unset(let value?):
             command.readback = value
             commands[command.id] = command
             if agree(point, value, wanted) {

@@ -23,6 +23,15 @@ package struct CommandDesk: Sendable {
         var lastReport: SlotReport?
         /// Whether brokers have a retained document about it.
         var isShown = false
+        /// Uptime since when the value in effect has not been seen: the device, or the gateway, was away.
+        var unseenSince: Duration?
+        /// Another value than the one in effect, while it is open who changed it.
+        var doubt: Doubt?
+
+        mutating func noteSeen() {
+            unseenSince = nil
+            doubt = nil
+        }
     }
 
     package let site: ControlSite
@@ -38,6 +47,12 @@ package struct CommandDesk: Sendable {
     let made: Duration
     package internal(set) var readings: ReadingTable
     var outcomes: [CommandID: OutcomePlan] = [:]
+    /// What was asked of devices beside their polls, by point.
+    var looks: [String: Look] = [:]
+    /// Requests that wait for such answers, in order of arrival.
+    var questions: [Question] = []
+    /// Uptime at which devices were last found to have restarted.
+    var restarts: [String: Duration] = [:]
     /// Uptime of the last sign of life of each issuer.
     var heard: [String: Duration] = [:]
     var brokerLost: Duration?
@@ -87,6 +102,7 @@ package struct CommandDesk: Sendable {
         case .readings(let samples): take(samples)
         case .wrote(let tag, let outcome): wrote(tag, outcome)
         case .readBack(let tag, let outcome): sawReadBack(tag, outcome)
+        case .looked(let point, let finding): looked(point, finding)
         case .broker(let isConnected, let silence): brokerLost = isConnected ? nil : brokerLost ?? now.uptime - silence
         case .readiness(let isGo, let until): readyUntil = isGo ? until : nil
         case .outcome(let outcome): take(outcome)
@@ -95,7 +111,9 @@ package struct CommandDesk: Sendable {
         case .stop: stop()
         case .withdraw(let points): withdraw(points)
         }
+        resolveDoubts()
         for point in points.keys.sorted() { settle(point) }
+        look()
         // What this event changed may have stopped a watchdog: before anything else is done.
         feedWatchdogs()
         return takeEffects()
@@ -154,7 +172,8 @@ package struct CommandDesk: Sendable {
             entries: control.slots.occupied.map { slot, occupant in
                 SlotReport.Entry(
                     slot: slot, holder: occupant.holder, command: occupant.command, value: occupant.value,
-                    until: occupant.until?.utc, isGuardedByDevice: isGuardedByDevice(point))
+                    asked: occupant.command.flatMap { commands[$0]?.asked }, until: occupant.until?.utc,
+                    isGuardedByDevice: isGuardedByDevice(point))
             },
             lockout: lockouts.covering(point)?.scope.name, restoring: control.restoration?.home,
             isAlarm: control.restoration?.isAlarm ?? false)

@@ -33,7 +33,7 @@ struct CommandTrace: Sendable {
         self.point = point
         self.received = received
         let seconds = (request["rationale"]?["expected"]?.elements ?? []).compactMap { $0["within_s"]?.double }.max()
-        foretold = seconds.map { .milliseconds(Int64($0 * 1000)) }
+        foretold = seconds.map { .milliseconds(Int64(clamping: $0 * 1000)) }
     }
 
     mutating func take(
@@ -50,10 +50,8 @@ struct CommandTrace: Sendable {
             anchor = anchor ?? time
         case .shadowed: anchor = anchor ?? time
         case .expired: isTimedOut = code == RefusalCode.approvalTimeout.rawValue
-        case .verified:
-            tookEffect = tookEffect ?? time
-            anchor = anchor ?? time
-            resolve(at: time)
+        case .verified: takeEffect(at: time)
+        case .written where code == RefusalCode.unverified.rawValue: takeEffect(at: time)
         case .failed:
             // Known now, and resolved with it unless something is to be taken back.
             exceptionSince = exceptionSince ?? time
@@ -68,6 +66,12 @@ struct CommandTrace: Sendable {
         }
     }
 
+    private mutating func takeEffect(at time: UnixTime) {
+        tookEffect = tookEffect ?? time
+        anchor = anchor ?? time
+        resolve(at: time)
+    }
+
     mutating func resolve(at time: UnixTime) {
         if exceptionSince != nil, resolved == nil { resolved = time }
     }
@@ -76,6 +80,6 @@ struct CommandTrace: Sendable {
         interventionKind = intervention["kind"]?.text.flatMap(Intervention.Kind.init(rawValue:))
         reason = intervention["reason"]?.text
         guard interventionKind?.isOverride ?? false, let seconds = intervention["after_s"]?.double else { return }
-        overriddenAfter = .milliseconds(Int64(seconds * 1000))
+        overriddenAfter = .milliseconds(Int64(clamping: seconds * 1000))
     }
 }

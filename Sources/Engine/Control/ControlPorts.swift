@@ -5,6 +5,8 @@ package import Model
 package protocol SetpointWriter: Sendable {
     func write(_ write: SetpointWrite) async -> WriteOutcome
     func readBack(_ write: SetpointWrite) async -> ReadBack
+    /// Reads a point (`device/point`) now, where its writes are confirmed.
+    func look(_ point: String) async -> ReadBack
     /// Writes a sign of life to the watchdog `point` of a device, without reading it back. Returns why it was not taken, in
     /// words; nil when it was.
     func beat(_ point: String, _ value: PointValue) async -> String?

@@ -76,8 +76,14 @@ package actor ControlRoom {
     }
 
     /// What the guards would say, without a record and without a write.
-    package func rehearse(_ request: IncomingRequest) -> [GuardVerdict]? {
-        backlog == nil ? desk?.rehearse(request, at: moment) : nil
+    package func rehearse(_ request: IncomingRequest) async -> [GuardVerdict]? {
+        guard backlog == nil, var copy = desk else { return nil }
+        for point in copy.unknowns(request, at: moment) {
+            let begun = moment
+            let finding = await writer.look(point)
+            copy.take(finding, at: point, begun: begun, moment)
+        }
+        return copy.rehearse(request, at: moment)
     }
 
     /// The newest readings, for the room that goes on after this one.
@@ -273,6 +279,11 @@ package actor ControlRoom {
                 let outcome = await writer.readBack(write)
                 await self.submit(.readBack(write.tag, outcome))
             }
+        case .look(let point):
+            group.addTask { [writer] in
+                let finding = await writer.look(point)
+                await self.submit(.looked(point, finding))
+            }
         case .collect(let plan):
             group.addTask { [outcomes] in
                 guard let outcome = await outcomes.outcome(of: plan) else { return }
@@ -384,7 +395,7 @@ package actor ControlRoom {
                 }
             case .stop, .withdraw, .broker, .readiness:
                 if carried.count(where: \.isOfGateway) < Self.carriedLimit { carried.append(event) }
-            case .readings, .wrote, .readBack, .outcome, .beaten, .tick: continue
+            case .readings, .wrote, .readBack, .looked, .outcome, .beaten, .tick: continue
             }
         }
     }
@@ -395,7 +406,9 @@ extension DeskEvent {
     /// brokers deliver no more than their windows hold before the first ones are acknowledged.
     fileprivate var isIndispensable: Bool {
         switch self {
-        case .wrote, .readBack, .decision, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker, .readiness: true
+        case .wrote, .readBack, .looked, .decision, .order, .outcome, .beaten, .tick, .stop, .withdraw, .broker,
+            .readiness:
+            true
         case .request, .junk, .readings: false
         }
     }
@@ -403,7 +416,7 @@ extension DeskEvent {
     fileprivate var isOfGateway: Bool {
         switch self {
         case .stop, .withdraw, .broker, .readiness: true
-        case .request, .junk, .decision, .order, .readings, .wrote, .readBack, .outcome, .beaten, .tick: false
+        case .request, .junk, .decision, .order, .readings, .wrote, .readBack, .looked, .outcome, .beaten, .tick: false
         }
     }
 }

@@ -7,23 +7,35 @@ package struct ControlledPoint: Hashable, Sendable {
     package var point: Point
     /// The policy that covers it; without one it cannot be written.
     package var policy: Policy?
+    /// All points of its device.
+    package var peers: [Point]
 
-    package init(id: String, point: Point, policy: Policy?) {
+    package init(id: String, point: Point, policy: Policy?, peers: [Point] = []) {
         self.id = id
         self.point = point
         self.policy = policy
+        self.peers = peers.isEmpty ? [point] : peers
+    }
+
+    /// Ids of the points of the device that hold its bounds.
+    package var boundPoints: [String] {
+        let device = PointID.parts(of: id).device
+        return point.write?.boundPoints.map { "\(device)/\($0)" } ?? []
     }
 
     /// How old its newest reading may be before decisions no longer rest on it.
     package var staleAfter: Duration { max(point.every * 3, .seconds(5)) }
 
-    /// Whether two values are the same as far as the device can tell them apart.
+    /// Whether two values are the same as far as the device can tell them apart, where the point is confirmed.
     package func agree(_ left: PointValue, _ right: PointValue) -> Bool {
         guard let first = left.number, let second = right.number else { return left == right }
         let declared = point.write?.readbackTolerance ?? 0
         let largest = max(abs(first), abs(second))
-        if point.encoding.type.isFloat { return abs(first - second) <= max(declared, largest * 1e-6) }
-        let rawStep = abs(point.encoding.scale.double)
+        let encoding = confirming.encoding
+        if encoding.type.isFloat || encoding.type.isDecade || confirming.scaleReference != nil {
+            return abs(first - second) <= max(declared, largest * 1e-6)
+        }
+        let rawStep = abs(encoding.scale.double)
         // A double holds 53 bits, four registers 64.
         if max(declared, rawStep / 2) < 1, left.isInteger, right.isInteger { return left == right }
         let tolerance = max(declared, rawStep / 2, largest * 1e-12)
@@ -93,6 +105,10 @@ package struct ControlSite: Hashable, Sendable {
     package var limits: DeskLimits
     /// Watchdogs that a policy lets the gateway feed, in the order of their points.
     package var watchdogs: [WatchdogPlan]
+    /// The commanded points that each point confirms, where that is not the point itself.
+    package let confirmed: [String: [String]]
+    /// The commanded points that another place confirms than where they are read.
+    private let elsewhere: Set<String>
 
     package init(
         gateway: String, settings: CommandSettings, points: ControlledPoints, limits: DeskLimits = DeskLimits(),
@@ -104,6 +120,15 @@ package struct ControlSite: Hashable, Sendable {
         issuers = Dictionary(settings.issuers.map { ($0.name, $0) }) { $1 }
         self.limits = limits
         self.watchdogs = watchdogs.sorted { $0.point < $1.point }
+        let covered = points.covered.filter { $0.confirmation != .polled($0.id) }
+        elsewhere = Set(covered.map(\.id))
+        confirmed = Dictionary(grouping: covered.filter { $0.confirmation.key != nil }) { $0.confirmation.key ?? "" }
+            .mapValues { $0.map(\.id).sorted() }
+    }
+
+    /// The commanded points that a reading of `id` is a confirmation of.
+    package func points(confirmedBy id: String) -> [String] {
+        (elsewhere.contains(id) ? [] : [id]) + (confirmed[id] ?? [])
     }
 
     /// All points of a site, each with the policy whose patterns cover it.
@@ -128,8 +153,8 @@ package struct ControlSite: Hashable, Sendable {
     /// Points of a site of which all are watched, so that evidence about any of them can be checked.
     static let watchedLimit = 1000
 
-    /// Ids of the points whose readings the desk needs: commanded ones, those of conditions, and evidence. In a site that is
-    /// not too large these are all.
+    /// Ids of the points whose readings the desk needs: commanded ones, those that confirm them or hold their scale, those of
+    /// conditions, and evidence. In a site that is not too large these are all.
     package var watchedPoints: Set<String> {
         let covered = points.covered
         if !covered.isEmpty {
@@ -137,6 +162,11 @@ package struct ControlSite: Hashable, Sendable {
             if all.count <= Self.watchedLimit { return all }
         }
         var watched = Set(covered.map(\.id)).union(evidencePoints)
+        for point in covered {
+            watched.formUnion(point.boundPoints)
+            if case .polled(let id) = point.confirmation { watched.insert(id) }
+            if let holder = point.scaleHolder { watched.insert(holder) }
+        }
         for condition in covered.flatMap({ ($0.policy?.interlocks ?? []) + ($0.policy?.unless ?? []) }) {
             watched.formUnion(condition.expression.points)
         }

@@ -30,8 +30,8 @@ package struct ControlledPoints: Hashable, Sendable {
     /// - Parameter id: `device/point`.
     package subscript(id: String) -> ControlledPoint? {
         let (device, name) = PointID.parts(of: id)
-        guard let point = devices[device]?.first(where: { $0.name == name }) else { return nil }
-        return ControlledPoint(id: id, point: point, policy: policies[id])
+        guard let peers = devices[device], let point = peers.first(where: { $0.name == name }) else { return nil }
+        return ControlledPoint(id: id, point: point, policy: policies[id], peers: peers)
     }
 
     /// `device/point` of all of them, in no order.

@@ -24,7 +24,7 @@ package struct LocalAccount: Hashable, Sendable {
     }
 
     init?(_ document: JSONValue) {
-        guard let id = document["uid"]?.integer.flatMap(UInt32.init(exactly:)) else { return nil }
+        guard let id = document["uid"]?.integer(in: 0...UInt32.max) else { return nil }
         self.init(userID: id, userName: document["user"]?.text)
     }
 }
@@ -248,6 +248,8 @@ package enum DeskEvent: Sendable {
     case readings([ReadingSample])
     case wrote(WriteTag, WriteOutcome)
     case readBack(WriteTag, ReadBack)
+    /// What the device showed at a point that was asked for, see ``DeskEffect/look(_:)``.
+    case looked(String, ReadBack)
     /// Whether there is any broker; where there is none any more, how long ago the last one was known to be alive.
     case broker(isConnected: Bool, silentFor: Duration = .zero)
     /// What the readiness report says for writing, until when.
@@ -272,6 +274,8 @@ package enum DeskEffect: Hashable, Sendable {
     case beat(point: String, PointValue)
     /// Read the point of a write whose fate is not known.
     case readBack(SetpointWrite)
+    /// Read this point (`device/point`) now, where it is confirmed; ``DeskEvent/looked(_:_:)`` is the answer.
+    case look(String)
     /// The horizon of a command has passed: gather its readings, build its ``Outcome`` and send it back as an event.
     case collect(OutcomePlan)
     /// The message with this token may be acknowledged to the broker.

@@ -25,6 +25,8 @@ package struct CommandEvent: Hashable, Sendable {
     package var time: UnixTime
     package var actor: String?
     package var value: PointValue?
+    /// The value of the request, where the registers hold another.
+    package var asked: PointValue?
     package var readback: PointValue?
     package var note: String?
     /// Why a person denied or overrode it.
@@ -36,7 +38,8 @@ package struct CommandEvent: Hashable, Sendable {
 
     package init(
         id: CommandID?, point: String?, state: CommandState, code: RefusalCode? = nil, time: UnixTime,
-        actor: String? = nil, value: PointValue? = nil, readback: PointValue? = nil, note: String? = nil,
+        actor: String? = nil, value: PointValue? = nil, asked: PointValue? = nil, readback: PointValue? = nil,
+        note: String? = nil,
         reason: HumanReason? = nil, guards: [GuardVerdict] = [], seq: UInt64 = 0, reply: ReplyAddress? = nil
     ) {
         self.id = id
@@ -46,6 +49,7 @@ package struct CommandEvent: Hashable, Sendable {
         self.time = time
         self.actor = actor
         self.value = value
+        self.asked = asked
         self.readback = readback
         self.note = note
         self.reason = reason
@@ -63,7 +67,8 @@ package struct CommandEvent: Hashable, Sendable {
             ]
                 + JSONValue.compact([
                     ("code", .optional(code?.rawValue)), ("time", .time(time)), ("actor", .optional(actor)),
-                    ("value", .value(value)), ("readback", .value(readback)), ("note", .optional(note)),
+                    ("value", .value(value)), ("asked", .value(asked)), ("readback", .value(readback)),
+                    ("note", .optional(note)),
                     ("reason", .optional(reason?.rawValue)),
                     ("guards", guards.isEmpty ? .null : .array(guards.map(\.document))), ("seq", .integer(seq)),
                 ]).members)
@@ -73,6 +78,9 @@ package struct CommandEvent: Hashable, Sendable {
 /// A command that waits for a person.
 package struct HeldCommand: Hashable, Sendable {
     package var command: Command
+    /// What would be written, and the value of the request where that is another.
+    package var value: PointValue?
+    package var asked: PointValue?
     package var issuer: String
     /// Of the request's bytes as they were received: what a decision has to name.
     package var digest: [UInt8]
@@ -90,7 +98,8 @@ package struct HeldCommand: Hashable, Sendable {
     package var document: JSONValue {
         .compact([
             ("schema", .string("held/1")), ("id", .string(command.id.description)), ("issuer", .string(issuer)),
-            ("command", command.document), ("digest", .string(DocumentDigest.text(digest))), ("from", .value(from)),
+            ("command", command.document), ("value", .value(value)), ("asked", .value(asked)),
+            ("digest", .string(DocumentDigest.text(digest))), ("from", .value(from)),
             ("until", .time(until)), ("silent", isSilent ? .bool(true) : .null),
             ("approvers", .array(approvers.map { .string($0) })), ("needed", .integer(needed)),
             ("approvals", .array(approvals.map { .string($0) })), ("escalated", .bool(isEscalated)),
@@ -106,6 +115,7 @@ package struct SlotReport: Hashable, Sendable {
         package var holder: String
         package var command: CommandID?
         package var value: PointValue
+        package var asked: PointValue?
         package var until: UnixTime?
         /// Whether the device itself falls back when the gateway dies.
         package var isGuardedByDevice = false
@@ -136,7 +146,7 @@ package struct SlotReport: Hashable, Sendable {
                         .compact([
                             ("slot", .string($0.slot.name)), ("holder", .string($0.holder)),
                             ("id", .optional($0.command?.description)), ("value", JSONValue($0.value)),
-                            ("until", .time($0.until)),
+                            ("asked", .value($0.asked)), ("until", .time($0.until)),
                             ("enforced_by", .optional($0.enforcement)),
                             ("note", $0.enforcement == "gateway" ? .string("lease enforced by gateway only") : .null),
                         ])

@@ -36,6 +36,13 @@ package struct GuardContext: Sendable {
     package var isStopping: Bool
     /// Whether the persons that the policy asks for have approved.
     package var isApproved: Bool
+    /// The value that the registers will hold; that of ``command`` unless it lies between two raw steps.
+    package var value: PointValue? { quantised?.value ?? command.value }
+    /// Why the registers hold no form of the value.
+    package var problem: SetpointPlan.Unquantisable? { quantised?.problem }
+    private var quantised: Quantised?
+    /// What was found when the place of confirmation was last asked for.
+    package var finding: ReadBack?
 
     package init(
         stage: Stage, command: Command, issuer: Issuer?, isSigned: Bool, isLocal: Bool = false, gateway: String,
@@ -43,7 +50,8 @@ package struct GuardContext: Sendable {
         point: ControlledPoint?, named: [String: Point] = [:], lane: Lane, now: Moment, readings: ReadingTable,
         budget: WriteBudget = WriteBudget(),
         slots: AuthoritySlots = AuthoritySlots(), lockout: Lockouts.Entry? = nil, isRestoring: Bool = false,
-        isReady: Bool = true, isStopping: Bool = false, isApproved: Bool = false
+        isReady: Bool = true, isStopping: Bool = false, isApproved: Bool = false, quantised: Quantised? = nil,
+        finding: ReadBack? = nil
     ) {
         self.stage = stage
         self.command = command
@@ -64,6 +72,8 @@ package struct GuardContext: Sendable {
         self.isReady = isReady
         self.isStopping = isStopping
         self.isApproved = isApproved
+        self.quantised = quantised
+        self.finding = finding
     }
 
     package var policy: Policy? { point?.policy }
@@ -78,18 +88,42 @@ package struct GuardContext: Sendable {
         min(command.mode, permission?.ceiling ?? .shadow, lane.ceiling, issuer?.category.ceiling ?? .shadow)
     }
 
+    /// The newest reading of the place where the point is confirmed.
     package var measured: ObservedReading? {
-        readings.observed(command.point, at: now)
+        (point?.confirmation ?? .polled(command.point)).key.flatMap { readings.observed($0, at: now) }
+    }
+
+    /// Whether anything can be read that confirms a write.
+    package var isConfirmable: Bool { point?.confirmation != .nowhere }
+
+    private var shown: PointValue? {
+        measured.flatMap { $0.isTrustworthy ? $0.value : nil }
     }
 
     /// The value that the point has, where decisions may rest on it.
     package var trustedValue: PointValue? {
-        measured.flatMap { $0.isTrustworthy ? $0.value : nil }
+        shown.flatMap { point?.isUnset($0) ?? false ? nil : $0 }
     }
 
-    /// Distance from the measured value to the commanded one, where both are numbers.
+    /// The bounds that the device itself holds, by its newest readings; nil where it holds none.
+    package var heldBounds: HeldBounds? {
+        guard let point, let rule = point.point.write, !rule.boundPoints.isEmpty else { return nil }
+        let device = PointID.parts(of: point.id).device
+        return HeldBounds(of: rule) { name in
+            let reading = readings.observed("\(device)/\(name)", at: now)
+            return reading.flatMap { $0.isTrustworthy ? $0.value.number : nil }
+        }
+    }
+
+    /// Whether the place shows what the profile says that it shows before the first write.
+    package var isUnset: Bool {
+        if let shown { return point?.isUnset(shown) ?? false }
+        return if case .unset = finding { true } else { false }
+    }
+
+    /// Distance from the measured value to the one to be written, where both are numbers.
     package var step: Double? {
-        guard let from = trustedValue?.number, let to = command.value?.number else { return nil }
+        guard let from = trustedValue?.number, let to = value?.number else { return nil }
         return abs(to - from)
     }
 }
@@ -104,8 +138,12 @@ package enum Guards {
     static let holding: [Check] = [site, lockout, local, interlocks, evidence]
     /// For what is written.
     static let writing: [Check] = [
-        format, hours, holder, limits, step, rate, interval, wear, expectation, expected, device, readiness, approval,
+        format, hours, holder, limits, step, rate, interval, wear, expectation, expected, device, confirmation,
+        readiness,
+        approval,
     ]
+    /// Those whose verdict rests on a reading that can be had by asking for it.
+    static let rested: Set<String> = ["local", "interlocks", "limits", "step", "expect", "device", "approval"]
 
     /// The verdicts of all guards that apply to the action of the command, and at this stage.
     package static func verdicts(_ context: GuardContext) -> [GuardVerdict] {
@@ -115,7 +153,7 @@ package enum Guards {
     private static func checks(_ context: GuardContext) -> [Check] {
         switch (context.stage, context.command.action) {
         // The policy may have been changed or taken away meanwhile.
-        case (.resumption, _): [address, authority, site, lockout, local, interlocks, limits]
+        case (.resumption, _): [address, authority, site, lockout, local, interlocks, limits, confirmation]
         case (_, .set): always + holding + writing
         case (_, .renew): always + holding + [approval]
         case (_, .release), (_, .cancel): always

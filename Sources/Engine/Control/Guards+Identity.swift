@@ -87,7 +87,8 @@ extension Guards {
     /// without us. A person at the plant may write all the same.
     package static func local(_ context: GuardContext) -> GuardVerdict {
         let isOverridden = context.slots[.localOperator].map { $0.command == nil } ?? false
-        let isForced = context.measured?.reasons.contains(.localOverride) ?? false
+        let places = [context.measured, context.readings.observed(context.command.point, at: context.now)]
+        let isForced = places.contains { $0?.reasons.contains(.localOverride) ?? false }
         let conditions = (context.policy?.unless ?? []).map { condition in
             (condition.text, condition.expression.truth { context.readings.observed($0, at: context.now) })
         }

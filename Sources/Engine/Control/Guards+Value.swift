@@ -7,10 +7,16 @@ extension Guards {
         guard let point = context.point?.point, let value = context.command.value else {
             return verdict("format", .refuse(.badFormat))
         }
-        let inputs: [(String, JSONValue)] = [
-            ("value", JSONValue(value)), ("datatype", .string(point.datatype.rawValue)),
-            ("unit", .optional(context.command.unit)), ("unit_of_point", .string(point.unit)),
+        let isMoved = context.value.map { !$0.says(value) } ?? false
+        var inputs: [(String, JSONValue)] = [
+            ("value", .value(context.value)), ("asked", isMoved ? JSONValue(value) : .null),
+            ("datatype", .string(point.datatype.rawValue)), ("unit", .optional(context.command.unit)),
+            ("unit_of_point", .string(point.unit)),
         ]
+        if case .kind(let words)? = context.problem {
+            inputs.append(("reason", .string(words)))
+            return verdict("format", .refuse(.badFormat), inputs)
+        }
         guard accepts(point, value) else { return verdict("format", .refuse(.badFormat), inputs) }
         return verdict("format", refusing(context.command.unit != point.unit, .badUnit), inputs)
     }
@@ -42,27 +48,41 @@ extension Guards {
     /// Within what the policy and the device allow.
     package static func limits(_ context: GuardContext) -> GuardVerdict {
         let rule = context.point?.point.write
-        let low = [context.policy?.low, rule?.low].compactMap { $0 }.max()
-        let high = [context.policy?.high, rule?.high].compactMap { $0 }.min()
-        guard low != nil || high != nil || rule?.step != nil else { return verdict("limits", .pass) }
-        let inputs: [(String, JSONValue)] = [
-            ("value", .value(context.command.value)), ("min", .optional(low)), ("max", .optional(high)),
+        let held = context.heldBounds
+        if let unknown = held?.unknown {
+            return verdict("limits", .refuse(.deviceUnhealthy), [("unknown_bound", .string(unknown))])
+        }
+        let low = [context.policy?.low, rule?.low, held?.low].compactMap { $0 }.max()
+        let high = [context.policy?.high, rule?.high, held?.high].compactMap { $0 }.min()
+        var inputs: [(String, JSONValue)] = [
+            ("value", .value(context.value)), ("min", .optional(low)), ("max", .optional(high)),
             ("granularity", .optional(rule?.step)),
         ]
-        guard let number = context.command.value?.number, number >= low ?? number, number <= high ?? number else {
+        if case .range(let words)? = context.problem {
+            inputs.append(("reason", .string(words)))
             return verdict("limits", .refuse(.outOfLimits), inputs)
         }
-        guard let grain = rule?.step, grain > 0 else { return verdict("limits", .pass, inputs) }
-        let steps = (number - (rule?.low ?? 0)) / grain
-        return verdict("limits", refusing(abs(steps - steps.rounded()) > 1e-6, .outOfLimits), inputs)
+        if low != nil || high != nil {
+            guard let number = context.value?.number, number >= low ?? number, number <= high ?? number else {
+                return verdict("limits", .refuse(.outOfLimits), inputs)
+            }
+        }
+        guard let value = context.value, let words = context.point?.plan?.objection(to: value) else {
+            return verdict("limits", .pass, low == nil && high == nil && rule?.step == nil ? [] : inputs)
+        }
+        inputs.append(("reason", .string(words)))
+        return verdict("limits", .refuse(.outOfLimits), inputs)
     }
 
     /// Not too far from the measured value, whatever was commanded before.
     package static func step(_ context: GuardContext) -> GuardVerdict {
         guard let limit = context.policy?.step else { return verdict("step", .pass) }
         let inputs: [(String, JSONValue)] = [
-            ("measured", .value(context.trustedValue)), ("step", .optional(context.step)), ("max_step", .double(limit)),
+            ("measured", measured(context)), ("step", .optional(context.step)), ("max_step", .double(limit)),
         ]
+        // From a value that was never there there is no distance.
+        if context.isUnset { return verdict("step", .pass, inputs) }
+        guard context.isConfirmable else { return verdict("step", .refuse(.stepLimit), inputs) }
         guard let step = context.step else { return verdict("step", .refuse(unmeasured(context)), inputs) }
         return verdict("step", refusing(step > limit * (1 + 1e-9), .stepLimit), inputs)
     }
@@ -116,7 +136,7 @@ extension Guards {
         guard let expect = context.command.expect else { return verdict("expect", .pass) }
         let inputs: [(String, JSONValue)] = [
             ("expected", JSONValue(expect.value)), ("tolerance", .double(expect.tolerance)),
-            ("measured", .value(context.trustedValue)),
+            ("measured", measured(context)),
         ]
         guard let measured = context.trustedValue else { return verdict("expect", .refuse(.expectMismatch), inputs) }
         let agrees: Bool
@@ -128,14 +148,34 @@ extension Guards {
         return verdict("expect", refusing(!agrees, .expectMismatch), inputs)
     }
 
-    /// The device answers, and is the one that it should be.
+    /// The device answers, and is the one that it should be. Where nothing confirms a write, the write finds that out.
     package static func device(_ context: GuardContext) -> GuardVerdict {
+        guard context.isConfirmable else { return verdict("device", .pass) }
         let reading = context.measured
+        let isUnknown = context.trustedValue == nil && !context.isUnset
+        var shown = reading?.value ?? .null
+        if case .bad(_, let value?)? = context.finding, shown == .null { shown = value }
+        let reasons = reading?.reasons.reasons.map { JSONValue.string($0.code) } ?? []
         let inputs: [(String, JSONValue)] = [
-            ("value", .value(reading?.value)), ("age_s", .seconds(reading?.age)),
-            ("quality", .optional(reading?.quality.name)), ("stale", .bool(reading?.isStale ?? true)),
+            ("value", shown == .null ? .null : JSONValue(shown)), ("age_s", .seconds(reading?.age)),
+            ("quality", .optional(reading?.quality.name)), ("reasons", reasons.isEmpty ? .null : .array(reasons)),
+            ("stale", .bool(reading?.isStale ?? true)), ("unset", context.isUnset ? .bool(true) : .null),
+            ("reason", isUnknown ? .optional(context.finding?.words) : .null),
         ]
-        return verdict("device", refusing(context.trustedValue == nil, unmeasured(context)), inputs)
+        return verdict("device", refusing(isUnknown, unmeasured(context)), inputs)
+    }
+
+    /// A write that nothing confirms needs a policy that allows it.
+    package static func confirmation(_ context: GuardContext) -> GuardVerdict {
+        guard !context.isConfirmable else { return verdict("confirmation", .pass) }
+        let isAllowed = context.policy?.allowsUnverified ?? false
+        return verdict(
+            "confirmation", refusing(!isAllowed, .unverified),
+            [("readback", .string("none")), ("allow_unverified", .bool(isAllowed))])
+    }
+
+    private static func measured(_ context: GuardContext) -> JSONValue {
+        context.isUnset ? .string("unset") : .value(context.trustedValue)
     }
 
     /// Why there is no value to rest on.

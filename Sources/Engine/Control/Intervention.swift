@@ -69,7 +69,8 @@ package struct Intervention: Hashable, Sendable {
         self.init(
             kind, by: try record.requiredText("by"), command: record["id"]?.text.flatMap(CommandID.init),
             reason: record["reason"]?.text.flatMap(HumanReason.init(rawValue:)), note: record["note"]?.text,
-            time: try record.requiredTime("time"), after: record["after"]?.integer.map { .milliseconds($0) })
+            time: try record.requiredTime("time"),
+            after: record["after"]?.integer(in: 0...Duration.longest.milliseconds).map { .milliseconds($0) })
     }
 }
 
@@ -107,7 +108,7 @@ extension CommandDesk {
         let kind: Intervention.Kind
         switch command.state {
         case .held, .approved: kind = .cancelled
-        case .verified, .preempted: kind = .lockedOut
+        case .verified, .written, .preempted: kind = .lockedOut
         default: return
         }
         intervene(

@@ -107,7 +107,7 @@ package struct MetricFigures: Sendable {
         guard !durations.isEmpty else { return .null }
         let sorted = durations.sorted()
         func seconds(_ share: Double) -> JSONValue {
-            .seconds(sorted[min(sorted.count - 1, Int((Double(sorted.count) * share).rounded(.up)) - 1)])
+            .seconds(sorted[min(sorted.count - 1, Int(clamping: (Double(sorted.count) * share).rounded(.up)) - 1)])
         }
         return .compact([
             ("n", .integer(sorted.count)), ("median", seconds(0.5)), ("p90", seconds(0.9)), ("max", seconds(1)),

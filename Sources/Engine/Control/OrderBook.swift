@@ -17,7 +17,7 @@ struct OrderBook: Sendable {
     private(set) var counts: [String: Int] = [:]
     /// The latest end of an order that was forgotten. An order that ends earlier may be one of those.
     private(set) var forgotten: UnixTime?
-    /// The latest `issued` of an order that changed something, and what it was when these orders were read from the ledger.
+    /// The latest `issued` of an order that was taken, and what it was when these orders were read from the ledger.
     private(set) var latestIssued: UnixTime?
     private(set) var issuedBefore: UnixTime?
 
@@ -48,6 +48,8 @@ struct OrderBook: Sendable {
         counts[old.issuer, default: 0] -= 1
         if counts[old.issuer] == 0 { counts[old.issuer] = nil }
     }
+
+    func isLatest(_ time: UnixTime) -> Bool { latestIssued.map { time > $0 } ?? true }
 
     mutating func noteIssued(_ time: UnixTime) {
         latestIssued = max(latestIssued ?? time, time)

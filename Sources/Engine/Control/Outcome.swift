@@ -25,6 +25,9 @@ package struct OutcomePlan: Hashable, Sendable {
     package var received: UnixTime
     package var deciders: [String]
     package var decided: UnixTime?
+    /// What was written, and the value of the request where the registers hold another.
+    package var value: PointValue?
+    package var asked: PointValue?
     package var readback: PointValue?
     /// When it took effect, or would have: the windows lie before and after.
     package var anchor: UnixTime
@@ -33,6 +36,9 @@ package struct OutcomePlan: Hashable, Sendable {
     package var endedEarly: String?
     package var confounders: [Confounder] = []
     package var intervention: Intervention?
+
+    /// Whether it took effect without anything that confirms it.
+    package var isUnverified: Bool { state == .written }
 }
 
 /// How one expected change came out.
@@ -72,8 +78,10 @@ package struct Outcome: Hashable, Sendable {
             ("command", command.document), ("state", .string(plan.state.rawValue)),
             ("deciders", .texts(plan.deciders)), ("decided", .time(plan.decided)),
             ("time_to_decision_s", .seconds(wait)), ("reason", .optional(plan.intervention?.reason?.rawValue)),
-            ("intervention", plan.intervention?.document ?? .null), ("value", .value(command.value)),
-            ("readback", .value(plan.readback)), ("anchor", .time(plan.anchor)), ("horizon", .time(plan.horizon)),
+            ("intervention", plan.intervention?.document ?? .null), ("value", .value(plan.value ?? command.value)),
+            ("asked", .value(plan.asked)), ("readback", .value(plan.readback)),
+            ("result", plan.isUnverified ? .string("written_unverified") : .null), ("anchor", .time(plan.anchor)),
+            ("horizon", .time(plan.horizon)),
             ("measures", .array(measures.map(\.document))),
             (
                 "confounders",

@@ -50,7 +50,11 @@ package struct OutcomeBuilder: Sendable {
 
     private func objections(_ measures: [OutcomeMeasure]) -> [String] {
         var objections: [String] = []
-        if plan.state != .verified { objections.append("not_in_effect") }
+        if plan.isUnverified {
+            objections.append("unverified")
+        } else if plan.state != .verified {
+            objections.append("not_in_effect")
+        }
         if let early = plan.endedEarly { objections.append("ended_early: \(early)") }
         if !plan.confounders.isEmpty { objections.append("confounded") }
         if measures.isEmpty { objections.append("nothing_foretold") }

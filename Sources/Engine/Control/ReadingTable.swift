@@ -63,8 +63,12 @@ package struct ReadingTable: Sendable {
     private let historyLimits: [String: Int]
 
     package init(_ site: ControlSite) {
-        let watched = site.watchedPoints.compactMap { id in site.points[id].map { (id, $0.staleAfter) } }
-        staleAfter = Dictionary(uniqueKeysWithValues: watched)
+        var staleAfter: [String: Duration] = [:]
+        for id in site.watchedPoints { staleAfter[id] = site.points[id]?.staleAfter }
+        for point in site.points.covered {
+            if case .place(let key) = point.confirmation { staleAfter[key] = point.staleAfter }
+        }
+        self.staleAfter = staleAfter
         let evidence = site.evidencePoints
         historyLimits = Dictionary(
             uniqueKeysWithValues: staleAfter.keys.map { point in
@@ -118,6 +122,27 @@ package struct ReadingTable: Sendable {
         entry.lastValue = now.uptime
         entry.readBack = now.uptime
         entries[point] = entry
+    }
+
+    /// Takes what a device showed when it was asked for one place alone, begun at `begun`: published nowhere, so it is no
+    /// evidence.
+    ///
+    /// - Returns: whether it tells what the value is now.
+    package mutating func saw(
+        _ key: String, _ value: PointValue, _ reasons: QualityReasons, begun: Moment, at now: Moment
+    ) -> Bool {
+        guard staleAfter[key] != nil else { return false }
+        let sample = ReadingSample(point: key, epoch: 0, number: 0, time: begun.utc, value: value, reasons: reasons)
+        guard var entry = entries[key] else {
+            entries[key] = Entry(latest: sample, taken: begun.uptime, lastValue: value == .null ? nil : begun.uptime)
+            return true
+        }
+        guard entry.taken <= begun.uptime, entry.readBack.map({ $0 <= begun.uptime }) ?? true else { return false }
+        (entry.latest.value, entry.latest.time, entry.latest.reasons) = (value, begun.utc, reasons)
+        entry.taken = begun.uptime
+        if value != .null { entry.lastValue = begun.uptime }
+        entries[key] = entry
+        return true
     }
 
     package func observed(_ point: String, at now: Moment) -> ObservedReading? {

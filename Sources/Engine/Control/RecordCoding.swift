@@ -14,11 +14,11 @@ extension JSONValue {
     static func stored(_ time: UnixTime?) -> JSONValue { time.map { .integer($0.microseconds) } ?? .null }
 
     static func microseconds(_ duration: Duration?) -> JSONValue {
-        duration.map { .integer(Int64(($0.inSeconds * 1e6).rounded())) } ?? .null
+        duration.map { .integer(Int64(clamping: ($0.inSeconds * 1e6).rounded())) } ?? .null
     }
 
     func duration(_ key: String) -> Duration? {
-        self[key]?.integer.map { .microseconds($0) }
+        self[key]?.integer(in: -Duration.longest.microseconds...Duration.longest.microseconds).map { .microseconds($0) }
     }
 
     /// A value as records keep it: what JSON has no exact number for comes back as what it was.
@@ -29,7 +29,7 @@ extension JSONValue {
 
     func storedValue(_ key: String) -> PointValue? {
         guard let digits = self[key]?["uint64"]?.text else { return self[key]?.pointValue }
-        return UInt64(digits).map { PointValue(unsigned: $0) }
+        return UInt64(digits, in: 0 ... .max).map { PointValue(unsigned: $0) }
     }
 
     static func texts(_ texts: [String]) -> JSONValue {
@@ -43,7 +43,7 @@ extension JSONValue {
     }
 
     func time(_ key: String) -> UnixTime? {
-        self[key]?.integer.map { UnixTime(microseconds: $0) }
+        self[key]?.integer(in: UnixTime.microsecondRange).map { UnixTime(microseconds: $0) }
     }
 
     func requiredText(_ key: String) throws(RecordError) -> String {
@@ -57,7 +57,7 @@ extension JSONValue {
     }
 
     func requiredCount(_ key: String) throws(RecordError) -> UInt64 {
-        guard let count = self[key]?.integer.flatMap(UInt64.init(exactly:)) else { throw RecordError(key) }
+        guard let count = self[key]?.integer(in: 0...UInt64(Int64.max)) else { throw RecordError(key) }
         return count
     }
 

@@ -15,7 +15,7 @@ struct StrayWrite: Hashable, Sendable {
 extension CommandDesk {
     /// To be called before the command moves on.
     mutating func expectStray(_ command: ActiveCommand) {
-        guard let value = command.command.value, let home = command.home ?? command.before else { return }
+        guard let value = command.value, let home = command.home ?? command.before else { return }
         points[command.point]?.strays.append(
             StrayWrite(
                 tag: WriteTag(command: command.id), value: value, home: home, since: now.utc,
@@ -44,7 +44,7 @@ extension CommandDesk {
         points[sample.point]?.strays.removeAll { $0.forget <= now.uptime }
         let occupant = control.slots.highest?.occupant
         guard control.busy == nil, control.restoration == nil, occupant == nil || occupant?.command != nil,
-            readings.observed(sample.point, at: now)?.isTrustworthy ?? false,
+            isTrustworthy(sample.point),
             let stray = points[sample.point]?.strays.first(where: {
                 $0.since < sample.time && agree(sample.point, sample.value, $0.value)
             }),

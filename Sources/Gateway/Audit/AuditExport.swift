@@ -16,7 +16,7 @@ package struct AuditExport: Sendable {
 
         /// Reads an index, or RFC 3339 in UTC.
         package init?(_ text: String) {
-            if let index = UInt64(text) {
+            if let index = UInt64(text, in: 0...UInt64(Int64.max)) {
                 self = .index(index)
             } else if let time = UnixTime(rfc3339: text) {
                 self = .time(time)

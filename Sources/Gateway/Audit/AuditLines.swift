@@ -35,7 +35,7 @@ struct AuditLines {
     }
 
     private static func number(_ value: JSONValue?) -> UInt64? {
-        value?.integer.flatMap { UInt64(exactly: $0) }
+        value?.integer(in: 0...UInt64(Int64.max))
     }
 
     var isWhole: Bool { range == 0..<size }

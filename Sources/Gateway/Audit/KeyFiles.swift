@@ -1,4 +1,5 @@
 package import Audit
+import Files
 import Foundation
 package import Payloads
 
@@ -33,9 +34,7 @@ package enum KeyFiles {
     /// Reads a key file; a secret that others may read is refused.
     package static func read(_ path: String) throws(KeyProblem) -> JSONWebKey {
         do {
-            let key = try JSONWebKey(try bytes(of: path))
-            if key.isSecret { try checkMode(of: path) }
-            return key
+            return try key(try file(path))
         } catch {
             throw KeyProblem("\(path): \(error)")
         }
@@ -45,33 +44,48 @@ package enum KeyFiles {
     /// does not count).
     package static func secret(_ path: String) throws(KeyProblem) -> IssuerKey {
         do {
-            var content = try bytes(of: path)
-            if content.first == UInt8(ascii: "{") { return try read(path).verifying }
-            try checkMode(of: path)
+            let file = try file(path)
+            var content = file.bytes
+            if content.first == UInt8(ascii: "{") { return try key(file).verifying }
+            try checkMode(file)
             if content.last == UInt8(ascii: "\n") { content.removeLast() }
             return try IssuerKey(secret: content)
         } catch {
-            throw error.description.hasPrefix(path) ? error : KeyProblem("\(path): \(error)")
+            throw KeyProblem("\(path): \(error)")
         }
+    }
+
+    private static func key(_ file: RegularFile) throws(KeyProblem) -> JSONWebKey {
+        let key = try JSONWebKey(file.bytes)
+        if key.isSecret { try checkMode(file) }
+        return key
     }
 
     static func bytes(of path: String) throws(KeyProblem) -> [UInt8] {
-        guard let handle = FileHandle(forReadingAtPath: path) else {
-            throw KeyProblem("cannot be read: \(reason(errno))")
-        }
-        defer { try? handle.close() }
-        guard let data = try? handle.read(upToCount: byteLimit + 1), data.count <= byteLimit else {
-            throw KeyProblem("cannot be read, or is larger than \(byteLimit) bytes")
-        }
-        return Array(data)
+        try file(path).bytes
     }
 
-    static func checkMode(of path: String) throws(KeyProblem) {
-        var attributes = stat()
-        guard stat(path, &attributes) == 0 else { throw KeyProblem("cannot be looked at: \(reason(errno))") }
-        guard attributes.st_mode & 0o077 == 0 else {
-            let mode = String(attributes.st_mode & 0o777, radix: 8)
-            throw KeyProblem("holds a secret and has mode \(mode); nobody but its owner may read it: chmod 600")
+    /// The text of a secret in the state folder.
+    static func secretText(_ path: String) throws(KeyProblem) -> String {
+        let file = try file(path)
+        try checkMode(file)
+        return String(decoding: file.bytes, as: UTF8.self)
+    }
+
+    private static func file(_ path: String) throws(KeyProblem) -> RegularFile {
+        do {
+            return try RegularFile(path, limit: byteLimit)
+        } catch .refused(let code) {
+            throw KeyProblem("cannot be read: \(reason(code))")
+        } catch {
+            throw KeyProblem("\(error)")
+        }
+    }
+
+    private static func checkMode(_ file: RegularFile) throws(KeyProblem) {
+        guard file.mode & 0o077 == 0 else {
+            let mode = String(file.mode & 0o777, radix: 8)
+            throw KeyProblem("holds a secret and has mode \(mode); only its owner may read it: chmod 600")
         }
     }
 
@@ -124,9 +138,7 @@ package enum AuditKey {
         let path = folder + "/" + fileName
         guard FileManager.default.fileExists(atPath: path) else { return try create(folder: folder, gateway: gateway) }
         do {
-            try KeyFiles.checkMode(of: path)
-            let text = String(decoding: try KeyFiles.bytes(of: path), as: UTF8.self)
-            return try NoteSigner(text.trimmingCharacters(in: .whitespacesAndNewlines))
+            return try NoteSigner(try KeyFiles.secretText(path).trimmingCharacters(in: .whitespacesAndNewlines))
         } catch {
             throw KeyProblem("\(path): \(error)")
         }

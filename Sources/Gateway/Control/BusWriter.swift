@@ -15,6 +15,11 @@ struct BusWriter: SetpointWriter {
         return await assembly.readBack(device, point: point)
     }
 
+    func look(_ point: String) async -> ReadBack {
+        let (device, name) = PointID.parts(of: point)
+        return await assembly.readBack(device, point: name)
+    }
+
     func beat(_ point: String, _ value: PointValue) async -> String? {
         let (device, name) = PointID.parts(of: point)
         return await assembly.beat(device, point: name, value: value)

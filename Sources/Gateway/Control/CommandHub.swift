@@ -291,7 +291,8 @@ extension CommandHub.Told {
     fileprivate func isLast(for action: Command.Action) -> Bool {
         guard case .event(let event) = self else { return true }
         return switch event.state {
-        case .received, .executing, .written, .indeterminate, .reverting: false
+        case .received, .executing, .indeterminate, .reverting: false
+        case .written: event.code == .unverified
         case .approved: action != .set
         default: true
         }

@@ -183,7 +183,8 @@ extension ActiveCommand {
     fileprivate var summary: JSONValue {
         .compact([
             ("id", .string(id.description)), ("point", .string(point)), ("state", .string(state.rawValue)),
-            ("issuer", .string(issuer)), ("value", .value(command.value)), ("readback", .value(readback)),
+            ("issuer", .string(issuer)), ("value", .value(value)), ("asked", .value(asked)),
+            ("readback", .value(readback)),
             ("received", .time(received)), ("until", .time(end)), ("digest", .string(DocumentDigest.text(digest))),
         ])
     }

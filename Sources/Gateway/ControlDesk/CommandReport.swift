@@ -18,13 +18,14 @@ package struct CommandReport: Sendable {
 
     private var last: JSONValue? { steps.last { $0.event != nil }?.event }
 
-    /// Whether the command got where such a command can get: verified, shadowed, or waiting for a person. One that writes
-    /// nothing itself ends as approved.
+    /// Whether the command got where such a command can get: verified, written where nothing confirms a write, shadowed, or
+    /// waiting for a person. One that writes nothing itself ends as approved.
     package func isDone(_ action: Command.Action) -> Bool {
         switch state {
         case .verified, .shadowed, .held: true
         case .approved: action != .set
-        case .received, .rejected, .denied, .expired, .cancelled, .executing, .written, .failed, .indeterminate,
+        case .written: last?["code"]?.text == RefusalCode.unverified.rawValue
+        case .received, .rejected, .denied, .expired, .cancelled, .executing, .failed, .indeterminate,
             .superseded, .preempted, .overridden, .released, .reverting, .reverted, .revertFailed, nil:
             false
         }

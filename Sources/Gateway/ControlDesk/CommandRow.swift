@@ -109,6 +109,7 @@ struct CommandRow {
         guard let executed else { return .null }
         return .compact([
             ("time", executed["time"] ?? .null), ("value", executed["value"] ?? .null),
+            ("asked", executed["asked"] ?? .null),
             ("verified", verified?["time"] ?? .null),
             ("readback", verified?["readback"] ?? last["readback"] ?? .null), ("state", last["state"] ?? .null),
             ("code", last["code"] ?? .null), ("actor", last["actor"] ?? .null), ("note", last["note"] ?? .null),

@@ -42,7 +42,10 @@ package struct DeskOverview: Sendable {
     private var commands: [String] {
         section(
             "commands", ["COMMAND", "POINT", "VALUE", "STATE", "ISSUER", "UNTIL"],
-            { command in ["id", "point", "value", "state", "issuer", "until"].map { command.shown($0) } })
+            { command in
+                [command.shown("id"), command.shown("point"), Self.value(command)]
+                    + ["state", "issuer", "until"].map { command.shown($0) }
+            })
     }
 
     private var held: [String] {
@@ -53,11 +56,18 @@ package struct DeskOverview: Sendable {
                 let names = (held["approvers"]?.elements ?? []).compactMap(\.text)
                 return [
                     held.shown("id"), command["target"]?.shown("point") ?? "",
-                    (command.shown("value") + " " + command.shown("unit")), held.shown("issuer"), held.shown("until"),
+                    Self.value(held["value"] == nil ? command : held, command.shown("unit")), held.shown("issuer"),
+                    held.shown("until"),
                     "\(held["approvals"]?.elements.count ?? 0) of \(held.shown("needed"))",
                     names.joined(separator: ", "), digest(held),
                 ]
             })
+    }
+
+    /// What is written, and the value of the request where that is another.
+    private static func value(_ item: JSONValue, _ unit: String = "") -> String {
+        let value = item.shown("value") + (unit.isEmpty ? "" : " \(unit)")
+        return value + (item["asked"].map { " (asked: \($0.shown))" } ?? "")
     }
 
     /// As many digits as scripts give, and some more; the whole of it is in the document.

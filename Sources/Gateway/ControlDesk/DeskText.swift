@@ -55,6 +55,8 @@ extension RefusalCode {
         case .approvalTimeout: "nobody decided in time"
         case .notReady: "the gateway or the point is not ready for it"
         case .auditUnavailable: "the ledger cannot be written, so nothing is commanded"
+        case .notSent: "nothing left the gateway"
+        case .unverified: "nothing can be read that confirms the write"
         }
     }
 }

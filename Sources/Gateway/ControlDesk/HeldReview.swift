@@ -30,6 +30,7 @@ package struct HeldReview: Sendable {
             ("command", id.description),
             ("asked by", "\(held.shown("issuer")) (\(origin.shown("actor"))\(version))"),
             ("point", point), ("from", "\(held["from"]?.shown ?? "not known") \(unit)"), ("to", "\(to) \(unit)"),
+            ("asked", held["asked"].map { "\($0.shown) \(unit), which the registers cannot hold" } ?? ""),
             ("because", command["rationale"]?.shown("text") ?? ""), ("until", held.shown("until")),
             ("approvals", "\(held["approvals"]?.elements.count ?? 0) of \(held.shown("needed"))"),
         ]

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 package import Model
 
@@ -24,10 +25,8 @@ package struct LockoutFile: Sendable {
 
     /// Who made it, when and why, as far as it says: `{"by","since","reason"}`; null without a readable content.
     package var content: JSONValue {
-        guard let handle = FileHandle(forReadingAtPath: path) else { return .null }
-        defer { try? handle.close() }
-        guard let data = try? handle.read(upToCount: Self.byteLimit) else { return .null }
-        return (try? JSONValue(parsing: Array(data))) ?? .null
+        guard let file = try? RegularFile(path, limit: Self.byteLimit) else { return .null }
+        return (try? JSONValue(parsing: file.bytes)) ?? .null
     }
 
     /// Makes the file, durably.

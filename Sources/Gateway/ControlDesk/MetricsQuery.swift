@@ -23,7 +23,7 @@ package struct MetricsQuery: Hashable, Sendable {
 
     /// Nil for what is no query.
     init?(_ document: JSONValue) {
-        guard let seconds = document["seconds"]?.integer, (1...Int64(30 * 86_400)).contains(seconds) else { return nil }
+        guard let seconds = document["seconds"]?.integer(in: 1...30 * 86_400) else { return nil }
         self.init(time: .seconds(seconds), issuer: document["issuer"]?.text, point: document["point"]?.text)
     }
 }
@@ -78,7 +78,7 @@ package struct MetricsOverview: Sendable {
     }
 
     private static func share(_ value: JSONValue?) -> String {
-        value?.double.map { "\(Int(($0 * 100).rounded())) %" } ?? "–"
+        value?.double.map { "\(Int(clamping: ($0 * 100).rounded())) %" } ?? "–"
     }
 
     private static func time(_ spread: JSONValue?) -> String {

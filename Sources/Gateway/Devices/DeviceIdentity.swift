@@ -17,8 +17,8 @@ package struct DeviceIdentity: Hashable, Sendable {
 
     init?(_ document: JSONValue) {
         guard let profile = document["profile"]?.text, let endpoint = document["endpoint"]?.text,
-            let revision = document["revision"]?.integer.flatMap({ Int(exactly: $0) }),
-            let unit = document["unit"]?.integer.flatMap({ UInt8(exactly: $0) })
+            let revision = document["revision"]?.integer(in: 0...Int(UInt32.max)),
+            let unit = document["unit"]?.integer(in: 0...UInt8.max)
         else { return nil }
         (self.profile, self.revision, self.endpoint, self.unit) = (profile, revision, endpoint, unit)
     }

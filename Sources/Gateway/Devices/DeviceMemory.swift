@@ -1,3 +1,4 @@
+import Files
 import Foundation
 package import Model
 
@@ -29,11 +30,14 @@ package struct DeviceMemory<Finding: DeviceFinding>: Sendable {
 
     package init(stateFolder: String) {
         path = stateFolder + "/" + Finding.fileName
-        guard let data = FileManager.default.contents(atPath: path) else {
-            damage = nil
+        let file: RegularFile
+        do {
+            file = try RegularFile(path, limit: 16 << 20)
+        } catch {
+            damage = error == .refused(ENOENT) ? nil : "\(path) \(error); \(Finding.loss)"
             return
         }
-        guard let document = try? JSONValue(parsing: Array(data)), document["schema"]?.text == Finding.schema else {
+        guard let document = try? JSONValue(parsing: file.bytes), document["schema"]?.text == Finding.schema else {
             damage = "\(path) is no \(Finding.schema) document; \(Finding.loss)"
             return
         }

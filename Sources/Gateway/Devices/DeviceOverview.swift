@@ -74,7 +74,9 @@ package struct DeviceOverview: Sendable {
         case "failed": return TextTable.safe("\(device.text("id")): its models are not known: \(words)")
         case "pending": return TextTable.safe("\(device.text("id")): has not been asked yet which models it holds")
         case "found":
-            let missing = (device["missing_models"]?.elements ?? []).compactMap(\.integer).map { "\($0)" }
+            let missing = (device["missing_models"]?.elements ?? []).compactMap { $0.integer(in: 0...UInt16.max) }.map {
+                "\($0)"
+            }
             let less = missing.isEmpty ? "" : "; the profile also wants \(missing.joined(separator: ", "))"
             return TextTable.safe("\(device.text("id")): \(words)\(less)")
         default: return nil
@@ -101,10 +103,10 @@ package struct DeviceOverview: Sendable {
     static func age(seconds: Double) -> String {
         switch seconds {
         case ..<10: "\((seconds * 10).rounded() / 10) s"
-        case ..<120: "\(Int(seconds)) s"
-        case ..<7200: "\(Int(seconds / 60)) min"
-        case ..<172_800: "\(Int(seconds / 3600)) h"
-        default: "\(Int(min(seconds / 86_400, 1e9))) d"
+        case ..<120: "\(Int(clamping: seconds)) s"
+        case ..<7200: "\(Int(clamping: seconds / 60)) min"
+        case ..<172_800: "\(Int(clamping: seconds / 3600)) h"
+        default: "\(Int(clamping: seconds / 86_400)) d"
         }
     }
 
@@ -119,5 +121,5 @@ package struct DeviceOverview: Sendable {
 
 extension JSONValue {
     func text(_ key: String) -> String { self[key]?.text ?? "" }
-    func number(_ key: String) -> Int64 { self[key]?.integer ?? 0 }
+    func number(_ key: String) -> Int64 { self[key]?.integer(in: 0...Int64.max) ?? 0 }
 }

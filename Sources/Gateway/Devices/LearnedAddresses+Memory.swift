@@ -14,7 +14,7 @@ extension LearnedAddresses: DeviceFinding {
     }
 
     private static func limit(_ document: JSONValue?, most: Int) -> Int? {
-        document?.integer.flatMap { Int(exactly: $0) }.flatMap { (1...most).contains($0) ? $0 : nil }
+        document?.integer(in: 1...most)
     }
 
     /// `refused`, `cuts`, `registers` and `bits`.
@@ -38,9 +38,8 @@ extension RegisterSpan {
 
     package init?(_ document: JSONValue) {
         guard let table = document["table"]?.text.flatMap(RegisterTable.init(rawValue:)),
-            let start = document["address"]?.integer.flatMap({ UInt16(exactly: $0) }),
-            let count = document["count"]?.integer.flatMap({ Int(exactly: $0) }),
-            (1...table.protocolLimit).contains(count)
+            let start = document["address"]?.integer(in: 0...UInt16.max),
+            let count = document["count"]?.integer(in: 1...table.protocolLimit)
         else { return nil }
         self.init(table: table, start: start, registerCount: count)
     }
@@ -54,7 +53,7 @@ extension RegisterCut {
 
     init?(_ document: JSONValue) {
         guard let table = document["table"]?.text.flatMap(RegisterTable.init(rawValue:)),
-            let address = document["address"]?.integer.flatMap({ Int(exactly: $0) }), (0...65_536).contains(address)
+            let address = document["address"]?.integer(in: 0...65_536)
         else { return nil }
         self.init(table: table, address: address)
     }

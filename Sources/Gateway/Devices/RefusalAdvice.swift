@@ -35,7 +35,8 @@ struct RefusalAdvice {
     private static let limitNames = ["registers", "bits", "gap"]
 
     static func limits(_ device: JSONValue) -> [(name: String, value: Int64)] {
-        limitNames.compactMap { name in (device["limits"]?[name]?.integer).map { (name, $0) } }
+        limitNames.compactMap { name in (device["limits"]?[name]?.integer(in: 0...Int64(UInt32.max))).map { (name, $0) }
+        }
     }
 
     // MARK: - Cuts

@@ -19,7 +19,7 @@ extension SunSpecChain: DeviceFinding {
     }
 
     package init?(entry document: JSONValue) {
-        func word(_ value: JSONValue?) -> UInt16? { value?.integer.flatMap { UInt16(exactly: $0) } }
+        func word(_ value: JSONValue?) -> UInt16? { value?.integer(in: 0...UInt16.max) }
         guard let base = word(document["base"]), let models = document["models"]?.elements, !models.isEmpty else {
             return nil
         }

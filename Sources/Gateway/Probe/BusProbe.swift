@@ -39,6 +39,7 @@ package struct BusProbe: Sendable {
         case .linkDown(let reason), .invalidRequest(let reason): reason
         case .noResponse: "unit \(unit) does not answer"
         case .garbled(let reason): "the answer of unit \(unit) is damaged: \(reason)"
+        case .mismatch(let reason): "the answer of unit \(unit) does not fit the request: \(reason)"
         case .refused(2): "unit \(unit) refuses \(span) (exception 02, an address it does not have): try fewer"
         case .refused(let code): "unit \(unit) refuses \(span) (exception \(code))"
         }

@@ -116,6 +116,8 @@ package struct BusScan: Sendable {
                 case .linkDown(let reason):
                     report.failure = reason
                     return found
+                // It answers, even if not as the protocol says.
+                case .mismatch: found.append((unit, nil))
                 case .noResponse, .garbled, .invalidRequest: break
                 }
             }

@@ -16,7 +16,7 @@ package enum ToolConnection {
 
     private static func endpoint(_ text: String) -> Endpoint? {
         guard let colon = text.lastIndex(of: ":") else { return Endpoint(host: text, port: 502) }
-        guard let port = Int(text[text.index(after: colon)...]), (1...65_535).contains(port) else { return nil }
+        guard let port = Int(text[text.index(after: colon)...], in: 1...65_535) else { return nil }
         let host = text[..<colon].drop { $0 == "[" }
         return Endpoint(host: String(host.last == "]" ? host.dropLast() : host), port: port)
     }

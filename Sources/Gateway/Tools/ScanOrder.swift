@@ -48,13 +48,32 @@ package struct ScanOrder: Hashable, Sendable {
         ]
     }
 
+    /// How long a unit may take to answer.
+    package static let timeoutMilliseconds: ClosedRange<Int64> = 1...60_000
+
+    /// Every element of a list of 1 to 256, nil where one of them is not what it has to be.
+    private static func list<Element>(_ document: JSONValue, _ read: (JSONValue) -> Element?) -> [Element]? {
+        let elements = document.elements
+        let known = elements.compactMap(read)
+        return (1...256).contains(elements.count) && known.count == elements.count ? known : nil
+    }
+
+    /// Nil for a document in which something is missing or out of its range.
     init?(_ document: JSONValue) {
-        units = document["units"]?.elements.compactMap { $0.integer.flatMap { UInt8(exactly: $0) } } ?? []
-        let milliseconds = document["timeout_ms"]?.integer ?? 100
-        guard !units.isEmpty, (1...60_000).contains(milliseconds) else { return nil }
+        guard
+            let units = Self.list(document["units"] ?? .null, { $0.integer(in: 0...UInt8.max) }), !units.isEmpty,
+            let milliseconds = (document["timeout_ms"] ?? .integer(100)).integer(in: Self.timeoutMilliseconds)
+        else { return nil }
+        self.units = units
         timeout = .milliseconds(milliseconds)
-        bauds = document["baud"]?.elements.compactMap { $0.integer.flatMap { Int(exactly: $0) } }
-        formats = document["format"]?.elements.compactMap { $0.text.flatMap(SerialFormat.init(name:)) }
+        if let list = document["baud"] {
+            guard let rates = Self.list(list, { $0.integer(in: SerialLine.baudRange) }) else { return nil }
+            bauds = rates
+        }
+        if let list = document["format"] {
+            guard let names = Self.list(list, { $0.text.flatMap(SerialFormat.init(name:)) }) else { return nil }
+            formats = names
+        }
         pausesPolling = document["pause"]?.isTrue ?? false
     }
 }

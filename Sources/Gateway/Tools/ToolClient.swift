@@ -43,14 +43,17 @@ package struct ToolClient: Sendable {
 
     private static func message(_ document: JSONValue) -> Message? {
         if let text = document["trace"]?.text { return .trace(text) }
-        if let lost = document["lost"]?.integer { return .trace("\(lost) more were not shown: too slow a reader") }
+        if let lost = document["lost"]?.integer(in: 0...Int.max) {
+            return .trace("\(lost) more were not shown: too slow a reader")
+        }
         guard let progress = document["progress"] else { return nil }
-        func number(_ key: String) -> Int { Int(progress[key]?.integer ?? 0) }
+        func number(_ key: String) -> Int { progress[key]?.integer(in: 0...Int(Int32.max)) ?? 0 }
         let format = progress["format"]?.text.flatMap(SerialFormat.init(name:))
         return .progress(
             BusScan.Progress(
                 line: format.map { SerialLine(path: "", baud: number("baud"), format: $0) },
                 unit: UInt8(clamping: number("unit")), asked: number("asked"), limit: number("limit"),
-                found: number("found"), remaining: progress["remaining_ms"]?.integer.map { .milliseconds($0) }))
+                found: number("found"),
+                remaining: progress["remaining_ms"]?.integer(in: 0...Int64(UInt32.max)).map { .milliseconds($0) }))
     }
 }

@@ -13,6 +13,14 @@ package struct ToolRequest: Hashable, Sendable {
         case read(device: String)
     }
 
+    /// How long a trace may be asked for.
+    package static let traceSeconds = 1...86_400
+
+    /// For the answer to a line that is none.
+    static let allowed =
+        "not a tool request; allowed: {do: trace, seconds: 1 to 86400}, {do: scan, units: 0 to 255 each, timeout_ms: 1 to "
+        + "60000, baud: 300 to 4000000 each, format: such as 8E1 each}, {do: probe, unit, table, address, count} and {do: read, device}"
+
     package var job: Job
     /// Name or endpoint; for ``Job/read(device:)`` it is the device's.
     package var connection: String
@@ -54,18 +62,20 @@ package struct ToolRequest: Hashable, Sendable {
         connection = document["connection"]?.text ?? ""
         isTraced = document["traced"]?.isTrue ?? false
         switch document["do"]?.text {
-        case "trace": job = .trace(seconds: Int(document["seconds"]?.integer ?? 30))
+        case "trace":
+            guard let seconds = (document["seconds"] ?? .integer(30)).integer(in: Self.traceSeconds) else { return nil }
+            job = .trace(seconds: seconds)
         case "read": job = .read(device: document["device"]?.text ?? "")
         case "scan":
             guard let order = ScanOrder(document) else { return nil }
             job = .scan(order)
         case "probe":
             guard let table = document["table"]?.text.flatMap(RegisterTable.init(rawValue:)),
-                let start = document["address"]?.integer.flatMap({ UInt16(exactly: $0) }),
-                let count = document["count"]?.integer, (1...2000).contains(count),
-                let unit = document["unit"]?.integer.flatMap({ UInt8(exactly: $0) })
+                let start = document["address"]?.integer(in: 0...UInt16.max),
+                let count = document["count"]?.integer(in: 1...table.protocolLimit), Int(start) + count <= 65_536,
+                let unit = document["unit"]?.integer(in: 0...UInt8.max)
             else { return nil }
-            job = .probe(RegisterSpan(table: table, start: start, registerCount: Int(count)), unit: unit)
+            job = .probe(RegisterSpan(table: table, start: start, registerCount: count), unit: unit)
         default: return nil
         }
     }

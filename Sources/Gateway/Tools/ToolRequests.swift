@@ -13,7 +13,7 @@ struct ToolRequests: Sendable {
     func stream(_ line: String) -> ControlStream? {
         guard line.hasPrefix("tool ") else { return nil }
         guard let request = ToolRequest(line: line) else {
-            return { try await $0.write(ReadDocument.problem("not a tool request")) }
+            return { try await $0.write(ReadDocument.problem(ToolRequest.allowed)) }
         }
         return { try await serve(request, $0) }
     }

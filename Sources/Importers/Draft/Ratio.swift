@@ -41,5 +41,8 @@ enum Ratio {
 }
 
 extension DecimalNumber {
-    var negated: DecimalNumber { DecimalNumber(mantissa: 0 - mantissa, exponent: exponent) }
+    /// The smallest mantissa has no opposite; the nearest is taken.
+    var negated: DecimalNumber {
+        DecimalNumber(mantissa: mantissa == .min ? .max : -mantissa, exponent: exponent)
+    }
 }

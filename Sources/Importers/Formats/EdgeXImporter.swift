@@ -113,7 +113,7 @@ struct EdgeXImporter {
     /// `3`, or `10.4` for a bit of a register.
     private func place(_ node: SourceNode?) -> (address: Int, bit: Int)? {
         let parts = node?.words?.split(separator: ".", omittingEmptySubsequences: false) ?? []
-        guard let first = parts.first, let address = Int(first), parts.count <= 2 else { return nil }
+        guard let first = parts.first, let address = Int(first, in: 0...65_535), parts.count <= 2 else { return nil }
         guard parts.count == 2 else { return (address, 0) }
         if parts[1].count == 1, let node, case .scalar(_, isQuoted: false) = node.content {
             reporter.assumed(
@@ -121,7 +121,7 @@ struct EdgeXImporter {
                 "\(node.written) is taken as bit \(parts[1]); EdgeX 4 reads it as a number with two decimals, so write it in quotes"
             )
         }
-        return Int(parts[1]).map { (address, $0) }
+        return Int(parts[1], in: 0...63).map { (address, $0) }
     }
 
     private func type(

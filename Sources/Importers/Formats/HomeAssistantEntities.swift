@@ -181,7 +181,9 @@ struct HomeAssistantShape {
     }
 
     private static func sentinels(_ node: SourceNode?, _ type: ValueType) -> [UInt64] {
-        guard let value = node?.integer, let width = type.fixedRegisterCount.map({ $0 * 16 }) else { return [] }
+        guard let value = node?.integer(in: .min ... .max), let width = type.fixedRegisterCount.map({ $0 * 16 }) else {
+            return []
+        }
         let mask: UInt64 = width == 64 ? .max : (1 << UInt64(width)) - 1
         return [UInt64(bitPattern: Int64(value)) & mask]
     }

@@ -210,7 +210,7 @@ struct SunSpecWalk {
             reporter.leftOut(node, "'\(point.title)' is a writable bit field; its bits are taken as read-only")
         }
         for symbol in symbols {
-            guard let bit = symbol["value"]?.integer, let label = symbol["name"]?.words else { continue }
+            guard let bit = symbol["value"]?.integer(in: 0...63), let label = symbol["name"]?.words else { continue }
             guard !label.hasPrefix("RESERVED") else {
                 reporter.ignored("RESERVED", in: symbol, because: "bits without a meaning")
                 continue

@@ -89,18 +89,17 @@ struct TagAddress {
         } else {
             let tables: [Character: RegisterTable] = ["0": .coil, "1": .discrete, "3": .input, "4": .holding]
             guard first.utf8.count == 5 || first.utf8.count == 6, first.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                let table = first.first.flatMap({ tables[$0] }), let number = Int(first.dropFirst()),
-                (1...65_536).contains(number)
+                let table = first.first.flatMap({ tables[$0] }), let number = Int(first.dropFirst(), in: 1...65_536)
             else { return nil }
             (self.table, protocolAddress) = (table, number - 1)
         }
         guard let suffix = parts.first else { return }
-        if let last = suffix.uppercased().last, last == "H" || last == "L", let length = Int(suffix.dropLast()),
-            (1...1000).contains(length)
+        if let last = suffix.uppercased().last, last == "H" || last == "L",
+            let length = Int(suffix.dropLast(), in: 1...1000)
         {
             stringLength = length
             isLowFirst = last == "L"
-        } else if let bit = Int(suffix), (0...15).contains(bit), !self.table.isBits {
+        } else if let bit = Int(suffix, in: 0...15), !self.table.isBits {
             self.bit = bit
         } else {
             return nil
@@ -117,7 +116,7 @@ struct TagAddress {
         case "", "fc", "f": break
         default: return nil
         }
-        switch Int(text.filter(\.isNumber)) {
+        switch Int(text.filter(\.isNumber), in: 1...4) {
         case 1: return .coil
         case 2: return .discrete
         case 3: return .holding

@@ -90,7 +90,7 @@ struct TelegrafImporter {
         }
         let parts = controller.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
         guard controller.hasPrefix("tcp://"), parts.count == 3, let colon = parts[2].lastIndex(of: ":"),
-            let port = Int(parts[2][parts[2].index(after: colon)...]), (1...65_535).contains(port)
+            let port = Int(parts[2][parts[2].index(after: colon)...], in: 1...65_535)
         else {
             reporter.leftOut(
                 input["controller"] ?? input,

@@ -79,10 +79,16 @@ struct SourceNode {
         return DecimalNumber(text).map(\.trimmed)
     }
 
-    var integer: Int? {
+    /// Addresses, counts, codes, milliseconds: in ``integerRange``, so that what is calculated with them fits.
+    var integer: Int? { integer(in: Self.integerRange) }
+
+    /// What an importer may take for an address, a count, a code or a number of milliseconds.
+    private static let integerRange = Int(Int32.min)...Int(UInt32.max)
+
+    func integer(in range: ClosedRange<Int>) -> Int? {
         guard let text = words else { return nil }
-        if let number = Words.integer(text) { return number }
-        return DecimalNumber(text).flatMap { JSONValue.number($0).integer }.map { Int($0) }
+        if let number = Words.integer(text) { return range.contains(number) ? number : nil }
+        return DecimalNumber(text).flatMap { JSONValue.number($0).integer(in: range) }
     }
 
     /// As YAML 1.1, TOML and JSON write it.
@@ -97,7 +103,7 @@ struct SourceNode {
     /// A number of seconds, perhaps with decimals; nil for what is no time to wait.
     var seconds: Duration? {
         guard let number = decimal?.double, (0...1_000_000).contains(number) else { return nil }
-        return .milliseconds(Int64((number * 1000).rounded()))
+        return .milliseconds(Int64(clamping: (number * 1000).rounded()))
     }
 
     /// What was written, for messages.
@@ -128,7 +134,7 @@ enum Words {
         let isHexadecimal = digits.hasPrefix("0x") || digits.hasPrefix("0X")
         let body = isHexadecimal ? digits.dropFirst(2) : digits
         guard !body.isEmpty, body.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
-            let magnitude = Int(body, radix: isHexadecimal ? 16 : 10)
+            let magnitude = Int(body, radix: isHexadecimal ? 16 : 10, in: 0 ... .max)
         else { return nil }
         return isNegative ? -magnitude : magnitude
     }
@@ -149,6 +155,6 @@ enum Words {
             milliseconds += amount * factor
         }
         guard milliseconds.isFinite, milliseconds < 1e12 else { return nil }
-        return .milliseconds(Int64(milliseconds.rounded()))
+        return .milliseconds(Int64(clamping: milliseconds.rounded()))
     }
 }

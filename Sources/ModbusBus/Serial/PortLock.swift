@@ -1,5 +1,6 @@
 import CTerminal
 import Foundation
+import Model
 
 /// Holds a serial port for one program, before anything about it is changed: whoever else looks at it may be polling.
 ///
@@ -90,7 +91,9 @@ final class PortLock {
     /// Processes that have the device open, as far as this user may see.
     private static func openers(of device: dev_t) -> [Int32] {
         let files = FileManager.default
-        let processes = ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        let processes = ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap {
+            Int32($0, in: 1...Int32.max)
+        }
         return processes.filter { process in
             let folder = "/proc/\(process)/fd"
             guard process != getpid(), let names = try? files.contentsOfDirectory(atPath: folder) else { return false }

@@ -86,9 +86,9 @@ extension Command.Lease {
         let reader = try DocumentReader(document, "lease", keys: ["seconds", "on_end"])
         let seconds = try reader.number("seconds")
         guard seconds > 0, seconds <= Self.longest else {
-            throw reader.wrong("seconds", "must be above 0 and at most \(Int(Self.longest))")
+            throw reader.wrong("seconds", "must be above 0 and at most \(Int(clamping: Self.longest))")
         }
-        self.init(duration: .milliseconds(Int64(seconds * 1000)))
+        self.init(duration: .milliseconds(Int64(clamping: seconds * 1000)))
         if reader.optional("on_end") != nil { onEnd = try reader.choice("on_end", Command.LeaseEnd.init(rawValue:)) }
     }
 
@@ -136,10 +136,9 @@ extension Command.Origin {
 extension Command.Evidence {
     fileprivate init(document: JSONValue) throws(CommandFormatError) {
         let reader = try DocumentReader(document, "evidence", keys: ["point", "epoch", "n", "value"])
-        guard let epoch = UInt32(exactly: try reader.integer("epoch")), let n = UInt64(exactly: try reader.integer("n"))
-        else { throw reader.wrong("n", "and epoch must be 0 or more") }
         self.init(
-            point: try reader.text("point"), epoch: epoch, number: n, value: reader.optional("value")?.pointValue)
+            point: try reader.text("point"), epoch: try reader.integer("epoch", in: 0...UInt32.max),
+            number: try reader.integer("n", in: 0...UInt64(Int64.max)), value: reader.optional("value")?.pointValue)
     }
 
     fileprivate var document: JSONValue {
@@ -167,7 +166,7 @@ extension Command.Rationale {
             expected.append(
                 Command.ExpectedChange(
                     point: try change.text("point"), change: try change.number("change"),
-                    unit: try change.optionalText("unit"), within: .milliseconds(Int64(seconds * 1000))))
+                    unit: try change.optionalText("unit"), within: .milliseconds(Int64(clamping: seconds * 1000))))
         }
     }
 

@@ -49,20 +49,22 @@ package enum CommandStep: Sendable, CaseIterable {
 extension CommandState {
     /// The state after `step`; nil where the life cycle does not allow it. `failed` may only be left for `reverting`, and
     /// only when the device took something.
-    package func after(_ step: CommandStep) -> CommandState? {
-        allowed.contains(step) ? step.target : nil
+    ///
+    /// - Parameter isUnverified: whether nothing can be read that confirms the write. Then `written` is where it rests.
+    package func after(_ step: CommandStep, isUnverified: Bool = false) -> CommandState? {
+        allowed(isUnverified).contains(step) ? step.target : nil
     }
 
-    private var allowed: [CommandStep] {
+    private func allowed(_ isUnverified: Bool) -> [CommandStep] {
         switch self {
         case .received: [.reject, .shadow, .hold, .approve, .expire, .cancel]
         case .held: [.approve, .deny, .expire, .cancel, .supersede]
         case .approved: [.execute, .reject, .expire, .cancel, .supersede, .preempt]
         case .executing: [.acknowledge, .fail, .loseSight]
-        case .written: [.verify, .fail, .loseSight]
+        case .written: isUnverified ? [.supersede, .preempt, .release, .revert] : [.verify, .fail, .loseSight]
         case .indeterminate: [.verify, .fail, .override, .revert]
         case .verified: [.supersede, .preempt, .override, .release, .revert]
-        case .preempted: [.verify, .revert]
+        case .preempted: [isUnverified ? .acknowledge : .verify, .revert]
         case .failed: [.revert]
         case .reverting: [.finishRevert, .giveUpRevert]
         case .rejected, .shadowed, .denied, .expired, .cancelled, .superseded, .overridden, .released, .reverted,
@@ -72,5 +74,5 @@ extension CommandState {
     }
 
     /// Whether nothing can happen any more. A failed command without effect on the device is finished too.
-    package var isFinal: Bool { allowed.isEmpty }
+    package var isFinal: Bool { allowed(false).isEmpty }
 }

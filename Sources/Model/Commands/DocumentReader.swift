@@ -57,8 +57,12 @@ struct DocumentReader {
         value[key] == nil ? nil : try number(key)
     }
 
-    func integer(_ key: String) throws(CommandFormatError) -> Int64 {
-        guard let number = try member(key).integer else { throw wrong(key, "must be a whole number") }
+    func integer<Number: FixedWidthInteger>(
+        _ key: String, in range: ClosedRange<Number>
+    ) throws(CommandFormatError) -> Number {
+        guard let number = try member(key).integer(in: range) else {
+            throw wrong(key, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
         return number
     }
 

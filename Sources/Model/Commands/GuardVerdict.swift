@@ -51,4 +51,9 @@ package struct GuardVerdict: Hashable, Sendable {
 extension [GuardVerdict] {
     /// The worst finding wins; none at all passes.
     package var worst: GuardVerdict.Finding { map(\.finding).max() ?? .pass }
+
+    /// Why a guard refuses with `code`, in words, where it says so.
+    package func remark(on code: RefusalCode) -> String? {
+        lazy.filter { $0.refusal == code }.flatMap(\.inputs).first { $0.name == "reason" }?.value.text
+    }
 }

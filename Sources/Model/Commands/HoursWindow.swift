@@ -31,7 +31,7 @@ package struct HoursWindow: Hashable, Sendable {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2,
             parts.allSatisfy({ $0.utf8.count == 2 && $0.utf8.allSatisfy { $0 < 0x3A && $0 > 0x2F } }),
-            let hour = Int(parts[0]), let minute = Int(parts[1]), minute < 60, hour < 24 || (hour == 24 && minute == 0)
+            let hour = Int(parts[0], in: 0...24), let minute = Int(parts[1], in: 0...59), hour < 24 || minute == 0
         else { return nil }
         return hour * 60 + minute
     }

@@ -111,6 +111,8 @@ package struct Policy: Hashable, Sendable {
     package var allowsUnsigned: Bool
     /// Whether the readiness report must say go.
     package var needsReadiness: Bool
+    /// Whether points may be written whose writes nothing confirms.
+    package var allowsUnverified = false
     /// The points are watchdogs, which the gateway feeds; nobody may command them.
     package var feedsWatchdog = false
 

@@ -32,6 +32,8 @@ package enum RefusalCode: String, Sendable, CaseIterable {
     case approvalTimeout = "approval_timeout"
     case notReady = "not_ready"
     case auditUnavailable = "audit_unavailable"
+    case notSent = "not_sent"
+    case unverified
 }
 
 /// Why a person overrode or denied: short, so that it becomes training data.

@@ -74,6 +74,9 @@ struct Field {
 
     // MARK: - Text
 
+    /// Whether it is this word, written plainly or not.
+    func isText(_ word: String) -> Bool { scalar?.string == word }
+
     func text(_ allowed: String = "a text") -> String? {
         guard let scalar, !scalar.string.isEmpty else {
             fail("\(name) must be \(allowed), not \(written)")
@@ -134,10 +137,10 @@ struct Field {
         let digits = isNegative ? text.dropFirst() : text[...]
         let magnitude: UInt64?
         if digits.hasPrefix("0x") || digits.hasPrefix("0X") {
-            magnitude = UInt64(digits.dropFirst(2), radix: 16)
+            magnitude = UInt64(digits.dropFirst(2), radix: 16, in: 0 ... .max)
         } else {
             let isStrict = !digits.isEmpty && digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
-            magnitude = isStrict && (digits.count == 1 || !digits.hasPrefix("0")) ? UInt64(digits) : nil
+            magnitude = isStrict && (digits.count == 1 || !digits.hasPrefix("0")) ? UInt64(digits, in: 0 ... .max) : nil
         }
         return magnitude.flatMap { Int(exactly: $0) }.map { isNegative ? -$0 : $0 }
     }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Yams
 
@@ -44,31 +45,25 @@ struct YAMLFile {
 
     private static func text(path: String, problems: ProblemList) -> String? {
         let start = Place(file: path)
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-            // The folder of the installed site file is closed to most people, and then nothing seems to be in it.
-            let isClosed = access(path, F_OK) != 0 && errno == EACCES
-            problems.error(start, isClosed ? mayNotBeRead : "no such file; check the path")
-            return nil
-        }
-        guard !isFolder.boolValue else {
-            problems.error(start, "is a folder; a YAML file is needed")
-            return nil
-        }
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            problems.error(start, mayNotBeRead)
-            return nil
-        }
-        defer { try? file.close() }
-        guard let data = try? file.read(upToCount: byteLimit + 1) ?? Data(), data.count <= byteLimit else {
-            problems.error(start, "is larger than \(byteLimit >> 20) MiB; no site or profile is")
-            return nil
-        }
-        guard let text = String(validating: data, as: UTF8.self), !text.contains("\0") else {
+        do {
+            let file = try RegularFile(path, limit: byteLimit)
+            if let text = file.text { return text }
             problems.error(start, "is not a text file in UTF-8")
-            return nil
+        } catch {
+            problems.error(start, words(for: error))
         }
-        return text
+        return nil
+    }
+
+    private static func words(for problem: RegularFile.Problem) -> String {
+        switch problem {
+        case .notRegular(let kind): "is \(kind); a YAML file is needed"
+        case .tooLarge: "is larger than \(byteLimit >> 20) MiB; no site or profile is"
+        // The folder of the installed site file is closed to most people, and then nothing seems to be in it.
+        case .refused(EACCES): mayNotBeRead
+        case .refused(ENOENT): "no such file; check the path"
+        case .refused, .changing: "cannot be read: \(problem)"
+        }
     }
 
     /// Where the bounds are exceeded, nil when they are kept. An alias counts each time: what is small to write must not be

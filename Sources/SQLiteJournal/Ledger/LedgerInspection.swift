@@ -1,5 +1,6 @@
 package import Audit
 package import Engine
+import Files
 import Foundation
 import GRDB
 
@@ -22,7 +23,7 @@ package struct LedgerInspection: Sendable {
         }
         self.path = file
         let lock = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent(LedgerOpening.lockName)
-        mark = (try? Data(contentsOf: lock)).flatMap { LedgerMark(line: Array($0)) }
+        mark = (try? RegularFile(lock.path, limit: LedgerMark.byteCount)).flatMap { LedgerMark(line: $0.bytes) }
         do {
             var configuration = Configuration()
             configuration.readonly = true

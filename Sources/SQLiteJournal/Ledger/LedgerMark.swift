@@ -35,14 +35,15 @@ struct LedgerMark: Hashable {
     /// Nil where the bytes are not a mark.
     init?(line: [UInt8]) {
         let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
-        guard words.count >= 4, words[0] == "headgate-ledger", let size = UInt64(words[2]), size < .max / 2,
+        guard words.count >= 4, words[0] == "headgate-ledger",
+            let size = UInt64(words[2], in: 0...UInt64(Int64.max / 2)),
             let root = MerkleHash(hex: words[3])
         else { return nil }
         self.init(size: size, root: root)
         switch (words[1], words.count) {
         case ("1", 4): return
         case ("2", 6 + FileStamp.wordCount):
-            guard let records = RecordDigest(hex: String(words[4])), let since = Int64(words[5]),
+            guard let records = RecordDigest(hex: String(words[4])), let since = Int64(words[5], in: 0...Int64.max / 2),
                 let stamp = FileStamp(words[6...])
             else { return nil }
             self.records = records

@@ -57,11 +57,11 @@ struct LedgerOpening {
         hadLedger || !lock.isOriginal(known?.stamp) ? now : known?.requestsSince
     }
 
-    /// The key that signs a ledger is made with the first one: where it is older, there was another.
+    /// The key that signs a ledger is made with the first one: where an earlier process made it, there was another ledger.
     private static func hadLedger(_ folder: String) -> Bool {
         var attributes = stat()
         guard stat(folder + "/audit.key", &attributes) == 0 else { return false }
-        return time(nil) - attributes.st_mtim.tv_sec > 5
+        return attributes.st_mtim.tv_sec < ProcessStart.second
     }
 
     private static func check(

@@ -10,6 +10,7 @@ import Testing
         struct Notes {
             var writes: [(write: SetpointWrite, commits: Int)] = []
             var readBacks: [SetpointWrite] = []
+            var looks: [String] = []
             var events: [(event: CommandEvent, commits: Int)] = []
             var acknowledged: [(token: DeliveryToken, commits: Int)] = []
             var answers: [DeliveryToken: DeskRefusal?] = [:]
@@ -36,6 +37,13 @@ import Testing
         func readBack(_ write: SetpointWrite) async -> ReadBack {
             notes.withLock { notes in
                 notes.readBacks.append(write)
+                return .value(notes.value)
+            }
+        }
+
+        func look(_ point: String) async -> ReadBack {
+            notes.withLock { notes in
+                notes.looks.append(point)
                 return .value(notes.value)
             }
         }

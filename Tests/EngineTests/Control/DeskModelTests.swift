@@ -29,6 +29,7 @@ struct DeskWorld {
     enum Pending {
         case write(SetpointWrite)
         case readBack(SetpointWrite)
+        case look(String)
     }
 
     let site = ControlFixture.site(settings: { $0.longestExpiry = .seconds(200) })
@@ -188,6 +189,10 @@ struct DeskWorld {
         case .readBack(let write):
             let outcome = device.readBack(write, &random)
             try handle(.readBack(write.tag, outcome))
+        case .look(let point):
+            let finding = device.look(point, &random)
+            if case .value(let value) = finding { lastReading[point] = (value, true, now.uptime) }
+            try handle(.looked(point, finding))
         }
     }
 
@@ -259,6 +264,7 @@ struct DeskWorld {
                 if !isCalm, chance(2) { return try crash() }
             case .write(let write): issue(write)
             case .readBack(let write): pending.append(.readBack(write))
+            case .look(let point): pending.append(.look(point))
             case .publish, .collect, .acknowledge, .answer, .beat: continue
             }
         }
@@ -306,7 +312,7 @@ struct DeskWorld {
         }
         let holders = Set(desk.slotReports.flatMap(\.entries).compactMap(\.command))
         for command in desk.active {
-            let isHolder = command.state == .verified || command.state == .preempted
+            let isHolder = command.isInEffect || command.state == .preempted
             if isHolder != holders.contains(command.id) {
                 faults.append("\(command.id) is \(command.state) and \(isHolder ? "holds no slot" : "holds a slot")")
             }

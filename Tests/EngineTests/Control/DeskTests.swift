@@ -14,6 +14,9 @@ import Testing
         /// Audit entries that were committed.
         var leafCount = 0
         var value: [String: PointValue] = ["a": .double(7), "b": .double(7), "c": .double(7)]
+        /// What the device shows when it is asked for a point beside its polls, by id; and what was asked for.
+        var shows: [String: ReadBack] = [:]
+        var looks: [String] = []
         let site: ControlSite
 
         init(_ site: ControlSite = ControlFixture.site()) throws {
@@ -38,7 +41,22 @@ import Testing
             try take(desk.start(at: now))
         }
 
-        mutating func handle(_ event: DeskEvent) throws { try take(desk.handle(event, at: now)) }
+        mutating func handle(_ event: DeskEvent) throws {
+            try take(desk.handle(event, at: now))
+            while let point = takeLook() {
+                looks.append(point)
+                try take(desk.handle(.looked(point, shows[point] ?? .unreachable("no answer in time")), at: now))
+            }
+        }
+
+        private mutating func takeLook() -> String? {
+            for (index, effect) in effects.enumerated() {
+                guard case .look(let point) = effect else { continue }
+                effects.remove(at: index)
+                return point
+            }
+            return nil
+        }
 
         mutating func read(running: Bool = true) throws {
             var samples = value.sorted { $0.key < $1.key }.map { ControlFixture.sample($0.key, $0.value, at: now) }
@@ -71,6 +89,7 @@ import Testing
                 let result = outcome?(write) ?? .verified(write.value)
                 switch result {
                 case .verified(let readback), .differs(let readback), .clamped(let readback): value[name] = readback
+                case .unverified: value[name] = write.value
                 case .refused, .notSent, .wrongDevice, .indeterminate: break
                 }
                 try handle(.wrote(write.tag, result))
@@ -193,7 +212,7 @@ import Testing
     @Test(
         arguments: [
             (WriteOutcome.refused(3), [CommandState.failed], RefusalCode.deviceRejected),
-            (.notSent("link down"), [.failed], .deviceUnhealthy),
+            (.notSent("link down"), [.failed], .notSent),
             (.wrongDevice("7 expected, 8 found"), [.failed], .wrongDevice),
             (.clamped(.double(7.2)), [.written, .failed, .reverting], .verifyMismatch),
             (.differs(.double(6)), [.written, .failed, .reverting], .verifyMismatch),
@@ -208,7 +227,7 @@ import Testing
         let isTrusted =
             switch outcome {
             case .notSent, .wrongDevice: true
-            case .verified, .differs, .clamped, .refused, .indeterminate: false
+            case .verified, .differs, .clamped, .refused, .unverified, .indeterminate: false
             }
         #expect(plant.desk.lane(issuer: "opt", point: "chiller1/a") == (isTrusted ? .autonomous : .supervised))
     }

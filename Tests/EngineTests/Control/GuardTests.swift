@@ -38,7 +38,7 @@ import Testing
         let verdicts = Guards.verdicts(Self.context())
         #expect(verdicts.worst == .pass)
         #expect(Set(verdicts.map(\.name)).count == verdicts.count)
-        #expect(verdicts.count == 22)
+        #expect(verdicts.count == 23)
     }
 
     static let wrongs: [(Change, RefusalCode)] = [

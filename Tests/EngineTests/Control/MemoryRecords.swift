@@ -13,7 +13,7 @@ struct MemoryRecords {
         for bytes in leaves where String(decoding: bytes, as: UTF8.self).contains("\"write\":") {
             let leaf = try JSONValue(parsing: bytes)
             let id = leaf["id"]?.text ?? leaf["event"]?["id"]?.text
-            if let number = leaf["write"]?.integer, let id = id.flatMap(CommandID.init) {
+            if let number = leaf["write"]?.integer(in: 0...Int64.max), let id = id.flatMap(CommandID.init) {
                 announced.insert(WriteTag(command: id, number: UInt32(number)))
             }
         }

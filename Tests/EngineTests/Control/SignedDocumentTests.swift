@@ -145,6 +145,21 @@ import Testing
         #expect(plant.desk.lockoutEntries.isEmpty)
     }
 
+    @Test func anOrderWithoutEffectReleasesNothingAfterAStartWithAClockThatIsBehind() throws {
+        var plant = try Plant()
+        try plant.pass(1)
+        let off = Self.order(.lockout(.site, isOn: false), 1, issued: plant.now.utc)
+        try plant.handle(off)
+        // At the local socket: no signed order that is later than the one above.
+        let on = IncomingOrder(.lockout(.site, isOn: true), sender: Sender(name: "room"))
+        try plant.handle(.order(on))
+        plant.now = Moment(utc: plant.now.utc - .seconds(20), uptime: .seconds(1))
+        try plant.restart()
+        try plant.handle(off)
+        #expect(Self.answer(plant) == .expired)
+        #expect(plant.desk.lockoutEntries.count == 1)
+    }
+
     @Test func aStopIsFollowedWheneverItWasIssued() throws {
         var plant = try Plant()
         let stop = Self.order(.lockout(.site, isOn: true), 1, issued: plant.now.utc - .seconds(10))

@@ -67,8 +67,13 @@ struct SimulatedChiller {
     }
 
     mutating func readBack(_ write: SetpointWrite, _ random: inout SeededGenerator) -> ReadBack {
+        look(write.point, &random)
+    }
+
+    mutating func look(_ point: String, _ random: inout SeededGenerator) -> ReadBack {
         guard isWell || Int.random(in: 0..<4, using: &random) > 0 else { return .unreachable("time-out") }
-        return values[write.point].map { .value($0) } ?? .unreachable("no such point")
+        if point == "chiller1/running" { return .value(.bool(isRunning)) }
+        return values[point].map { .value($0) } ?? .unreachable("no such point")
     }
 
     mutating func reboot() {

@@ -1,11 +1,11 @@
 /// What a fuzzer does to bytes.
-enum Mutation {
+package enum Mutation {
     /// Characters that mean something to the formats under test.
     private static let telling =
         Array(#"{}[]",:.\-+eE0123456789_=ntuf /"#.utf8) + [0x00, 0x0A, 0x1F, 0x7F, 0x80, 0xC3, 0xED, 0xFF]
 
     /// Makes one to six changes: a byte flipped, replaced, removed, doubled, or a piece moved.
-    static func change(_ bytes: inout [UInt8], using random: inout some RandomNumberGenerator) {
+    package static func change(_ bytes: inout [UInt8], using random: inout some RandomNumberGenerator) {
         for _ in 0..<Int.random(in: 1...6, using: &random) {
             guard !bytes.isEmpty else { return bytes.append(0x7B) }
             let index = Int.random(in: 0..<bytes.count, using: &random)
