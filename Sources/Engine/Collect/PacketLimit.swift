@@ -61,11 +61,16 @@ package struct PacketLimit: Hashable, Sendable {
 
     /// Why a message is not to be sent, in words; nil where it may be.
     package func objection(to message: OutboundMessage) -> String? {
-        guard forbidden[message.topic] == nil else { return "the broker ends the session at packets to this topic" }
+        if let words = objection(toTopic: message.topic) { return words }
         let byteCount = message.packetByteCount
         guard let last = tries.last, byteCount > last else { return nil }
         guard byteCount > announced ?? .max || !isTopicSuspected || message.topic == refused?.topic else { return nil }
         return "\(byteCount) bytes exceed the broker's packet limit"
+    }
+
+    /// Why nothing is to be sent to a topic, in words.
+    package func objection(toTopic topic: String) -> String? {
+        forbidden[topic] == nil ? nil : "the broker ends the session at packets to this topic"
     }
 
     /// Whether sessions ended at one topic only: then it may be the reason, and not the size.

@@ -87,7 +87,7 @@ extension Publisher {
         guard let layout = await layout(for: entry) else { return false }
         guard mayStillSend(entry.position, isReplay) else { return true }
         let messages = self.messages(for: entry, layout.value, isReplay: isReplay)
-        let objection = messages.first.flatMap(packetLimit.objection)
+        let objection = messages.first.flatMap { packetLimit.objection(toTopic: $0.topic) }
         health.sent(at: clock.uptime, underWay: underWay)
         if isReplay { pending.sentBacklog(entry.position) } else { pending.sentLive(entry.position) }
         guard let topic = messages.first?.topic else {
