@@ -46,11 +46,57 @@ import Testing
         #expect(!isLearned1)
         limit.connected(announced: nil, at: .seconds(4))
         limit.sent(2, Self.message(500))
-        limit.acknowledged(2)
+        limit.acknowledged(2, at: .seconds(4))
         limit.sent(3, Self.message(500))
         let isLearned2 = limit.disconnected(at: .seconds(5))
         #expect(!isLearned2)
         #expect(limit.current == nil && limit.words == nil)
+    }
+
+    /// A limit learned from two sessions that ended at a packet of 300 bytes to one topic.
+    private static func suspicious() -> PacketLimit {
+        var limit = PacketLimit()
+        for _ in 0..<2 {
+            limit.connected(announced: nil, at: .zero)
+            limit.sent(1, message(300))
+            _ = limit.disconnected(at: .seconds(1))
+        }
+        limit.connected(announced: nil, at: .seconds(2))
+        return limit
+    }
+
+    private static func elsewhere(_ byteCount: Int) -> OutboundMessage {
+        var message = message(byteCount)
+        message.topic = "u"
+        return message
+    }
+
+    @Test func aForbiddenTopicIsNotTakenForALimitOnceALargerPacketGoesElsewhere() {
+        var limit = Self.suspicious()
+        #expect(limit.objection(to: Self.message(400)) != nil && limit.objection(to: Self.elsewhere(400)) == nil)
+        limit.sent(2, Self.elsewhere(400))
+        limit.acknowledged(2, at: .seconds(3))
+        #expect(limit.current == nil && limit.objection(to: Self.message(100)) != nil)
+        #expect(limit.words == "the broker ends the session at packets to t, whatever their size")
+        limit.connected(announced: nil, at: .seconds(3700))
+        #expect(limit.objection(to: Self.message(100)) == nil && limit.words == nil)
+    }
+
+    @Test func aLimitIsBelievedForAllTopicsOnceASecondOneShowsIt() {
+        var limit = Self.suspicious()
+        limit.sent(2, Self.elsewhere(400))
+        let isLearned = limit.disconnected(at: .seconds(3))
+        #expect(isLearned && limit.objection(to: Self.elsewhere(400)) != nil)
+    }
+
+    @Test func aLimitLearnedFromEndsOfSessionsIsTriedAgainAfterAnHour() {
+        var limit = Self.suspicious()
+        limit.sent(2, Self.elsewhere(100))
+        limit.acknowledged(2, at: .seconds(3599))
+        #expect(limit.current != nil)
+        limit.sent(3, Self.elsewhere(100))
+        limit.acknowledged(3, at: .seconds(3602))
+        #expect(limit.current == nil)
     }
 }
 

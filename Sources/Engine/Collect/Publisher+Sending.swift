@@ -87,11 +87,13 @@ extension Publisher {
         guard let layout = await layout(for: entry) else { return false }
         guard mayStillSend(entry.position, isReplay) else { return true }
         let messages = self.messages(for: entry, layout.value, isReplay: isReplay)
+        let objection = messages.first.flatMap { packetLimit.objection(toTopic: $0.topic) }
         health.sent(at: clock.uptime, underWay: underWay)
         if isReplay { pending.sentBacklog(entry.position) } else { pending.sentLive(entry.position) }
         guard let topic = messages.first?.topic else {
             return setAside(entry.position, "row \(entry.position): a reading exceeds the broker's packet limit")
         }
+        if let objection { return setAside(entry.position, "row \(entry.position) to \(topic): \(objection)") }
         do throws(UplinkError) {
             for (message, token) in zip(messages, parts.tokens(for: entry.position, count: messages.count)) {
                 packetLimit.sent(token, message)
@@ -111,10 +113,13 @@ extension Publisher {
     /// The messages of a row, as large as the broker takes them as far as that is known; none where not even the smallest fits.
     private func messages(for entry: JournalEntry, _ layout: DeviceLayout?, isReplay: Bool) -> [OutboundMessage] {
         let tries = packetLimit.tries.map(Optional.some)
-        for limit in tries.isEmpty ? [nil] : tries {
+        for limit in packetLimit.isTopicSuspected || tries.isEmpty ? [nil] + tries : tries {
             let messages = encoder.messages(
                 for: entry, layout: layout, isReplay: isReplay, sent: clock.utc, packetLimit: limit)
-            if !messages.isEmpty { return messages }
+            let isWhole = limit == nil && !tries.isEmpty
+            if !messages.isEmpty, !isWhole || messages.allSatisfy({ packetLimit.objection(to: $0) == nil }) {
+                return messages
+            }
         }
         return []
     }
@@ -171,8 +176,7 @@ extension Publisher {
 
     func announce(_ announcement: @escaping Announcement) {
         let message = announcement()
-        guard !packetLimit.excludes(message.packetByteCount) else {
-            let words = "\(message.packetByteCount) bytes exceed the broker's packet limit"
+        if let words = packetLimit.objection(to: message) {
             return refusedTopics.refused(message.topic, words, retry: announcement, at: clock.uptime)
         }
         let token = nextAnnouncement

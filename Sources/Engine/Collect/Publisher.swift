@@ -212,7 +212,7 @@ package actor Publisher {
         switch outcome {
         case .acknowledged:
             health.acknowledged(at: clock.uptime)
-            packetLimit.acknowledged(token)
+            packetLimit.acknowledged(token, at: clock.uptime)
         case .refused(let code):
             isTooLarge = packetLimit.refused(token, code: code)
             if isAnnouncement || isTooLarge {

@@ -156,8 +156,8 @@ extension CommandConnection.Outbox {
     fileprivate mutating func take(_ window: Int, at now: Duration) -> (PublishToken, OutboundMessage)? {
         while isConnected, !waiting.isEmpty, inFlight.count < window {
             let message = waiting.removeFirst()
-            guard !limit.excludes(message.packetByteCount) else {
-                refuse(message, "\(message.packetByteCount) bytes exceed the broker's packet limit", at: now)
+            if let objection = limit.objection(to: message) {
+                refuse(message, objection, at: now)
                 continue
             }
             let token = nextToken
@@ -189,7 +189,7 @@ extension CommandConnection.Outbox {
         guard let message = inFlight.removeValue(forKey: token) else { return }
         switch outcome {
         case .acknowledged:
-            limit.acknowledged(token)
+            limit.acknowledged(token, at: now)
             refused.accepted(message.topic)
         case .refused(let code):
             _ = limit.refused(token, code: code)
