@@ -123,7 +123,9 @@ struct SimulateCommand: AsyncParsableCommand {
         for text in set {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let place = parts[0].split(separator: "/", maxSplits: 1).map(String.init)
-            let meant = place.count == 2 ? UInt8(place[0], in: 0...UInt8.max).flatMap { units[$0] }.map { [$0] } : Array(units.values)
+            let meant =
+                place.count == 2
+                ? UInt8(place[0], in: 0...UInt8.max).flatMap { units[$0] }.map { [$0] } : Array(units.values)
             guard parts.count == 2, let meant, let name = place.last else {
                 throw ValidationError("--set \(text): write POINT=VALUE, or UNIT/POINT=VALUE for one that is served")
             }
