@@ -1,3 +1,4 @@
+package import Engine
 package import Model
 
 /// The answer to an ad-hoc read, as the shell and the local socket give it.
@@ -18,17 +19,24 @@ package struct ReadDocument: Sendable {
 
     private let device: String
     private let rows: [Row]
+    private let fault: DeviceFault?
 
-    package init(device: String, rows: [Row]) {
+    /// - Parameter fault: the last one of the device; given where a value is bad for it.
+    package init(device: String, rows: [Row], fault: DeviceFault? = nil) {
         self.device = device
         self.rows = rows
+        self.fault = fault.flatMap { fault in
+            rows.contains { $0.reasons.quality == .bad && $0.reasons.contains(fault.reason) } ? fault : nil
+        }
     }
 
-    /// `{"device":…,"readings":[{"point","value","unit","quality","reasons"}]}`
+    /// `{"device":…,"last_fault":…,"readings":[{"point","value","unit","quality","reasons"}]}`; `last_fault` is there where
+    /// the device did not give a value, and says why in words.
     package var json: [UInt8] {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
             json.member("device") { $0.string(device) }
+            json.optional("last_fault", fault?.words) { $0.string($1) }
             json.member("readings") { $0.array { list in rows.forEach { list.reading($0, device) } } }
         }
         return json.bytes

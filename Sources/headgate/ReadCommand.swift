@@ -32,6 +32,12 @@ struct ReadCommand: AsyncParsableCommand {
 
         var readings: [Row]?
         var error: String?
+        var lastFault: String?
+
+        enum CodingKeys: String, CodingKey {
+            case readings, error
+            case lastFault = "last_fault"
+        }
     }
 
     func run() async throws {
@@ -76,7 +82,9 @@ struct ReadCommand: AsyncParsableCommand {
                 Console.data(Array("\(row.point)\t\(row.value.text)\t\(row.unit ?? "")\t\(row.quality)\(reasons)".utf8))
             }
         }
-        return rows.allSatisfy { $0.quality != "bad" }
+        let isGood = rows.allSatisfy { $0.quality != "bad" }
+        if !isGood, let fault = reply.lastFault { Console.talk("headgate: \(device): \(fault)") }
+        return isGood
     }
 }
 

@@ -187,7 +187,7 @@ package actor Poller {
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
             } else if devices[index].isParked(block, at: now) || budget == 0 {
-                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
+                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(devices[index].parkedFault(block))))
             } else {
                 budget -= 1
                 let (answer, error) = await askCarefully(block, of: due.slot, onFirst: isFirst ? due : nil)
@@ -261,6 +261,7 @@ package actor Poller {
                 attempt += 1
             case .failure(let error):
                 noteFailure(error, of: index, cost: cost)
+                await keepFault(error, reading: block.span, of: index)
                 return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
             }
         }
@@ -301,10 +302,21 @@ package actor Poller {
         switch error {
         case .refused(2)?, .refused(3)?: break
         case .noResponse? where devices[index].isTooLarge(block): break
+        case .mismatch? where devices[index].misfits(block): break
         case .refused?, .noResponse?, .linkDown?, .garbled?, .mismatch?, .invalidRequest?, nil: return []
         }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
+    }
+
+    /// Forgets what was found out about the addresses of a device.
+    ///
+    /// - Returns: false for a device that is not here.
+    package func forgetLearned(of device: String) -> Bool {
+        guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return false }
+        devices[index].forgetLearned()
+        tellLearned(of: index)
+        return true
     }
 
     func tellLearned(of index: Int) {
@@ -337,10 +349,10 @@ package actor Poller {
         let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
             // Rest says nothing about the device.
-            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: state == .offline) }
+            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: !verdict.hasValues) }
             if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
-            if state != .offline { status.lastGood = now }
+            if verdict.hasValues { status.lastGood = now }
             status.trouble = verdict.worst.quality == .good ? nil : verdict.worst.reasons.last?.code
         }
     }
@@ -409,6 +421,7 @@ package actor Poller {
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
+            if case .failure(let error) = result { await keepFault(error, reading: block.span, of: index) }
             answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
         }

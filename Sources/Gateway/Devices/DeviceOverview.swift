@@ -34,7 +34,7 @@ package struct DeviceOverview: Sendable {
         for device in devices { table.add(row(device)) }
         let troubles =
             devices.compactMap(stranger) + devices.compactMap(models) + devices.compactMap(trouble)
-            + devices.compactMap(refusal)
+            + devices.compactMap(fault) + devices.compactMap(refusal)
         return (table.lines + (troubles.isEmpty ? [] : [""] + troubles)).joined(separator: "\n")
     }
 
@@ -53,6 +53,12 @@ package struct DeviceOverview: Sendable {
     private func trouble(_ device: JSONValue) -> String? {
         guard let words = device["trouble_text"]?.text else { return nil }
         return TextTable.safe("\(device.text("id")): \(words) (\(device.text("trouble")))")
+    }
+
+    private func fault(_ device: JSONValue) -> String? {
+        guard let words = device["last_fault"]?.text else { return nil }
+        let age = device["last_fault_age_s"]?.double.map { Self.age(seconds: $0) + " ago" } ?? ""
+        return TextTable.safe("\(device.text("id")): last fault \(age): \(words)")
     }
 
     private func stranger(_ device: JSONValue) -> String? {
