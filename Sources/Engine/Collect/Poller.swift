@@ -187,7 +187,8 @@ package actor Poller {
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
             } else if devices[index].isParked(block, at: now) || budget == 0 {
-                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(devices[index].parkedFault(block))))
+                answers.append(
+                    PollAnswer(block: block, time: clock.utc, result: .failure(devices[index].parkedFault(block))))
             } else {
                 budget -= 1
                 let (answer, error) = await askCarefully(block, of: due.slot, onFirst: isFirst ? due : nil)

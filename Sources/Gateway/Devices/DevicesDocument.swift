@@ -71,7 +71,10 @@ struct DevicesDocument {
             ("trouble_text", .optional(Self.troubleText(status, hasBaudRate))),
             ("last_fault", .optional(status.lastFault?.words)),
             ("last_fault_time", .optional(status.lastFault?.time.rfc3339)),
-            ("last_fault_age_s", status.lastFault.map { .double(max(0, (now - $0.time).milliseconds.seconds)) } ?? .null),
+            (
+                "last_fault_age_s",
+                status.lastFault.map { .double(max(0, (now - $0.time).milliseconds.seconds)) } ?? .null
+            ),
         ]
     }
 
