@@ -119,6 +119,13 @@ class Devices(unittest.TestCase):
         self.assertIn("protocol_error", lines[7])
         self.assertIn("4 bytes", done.stderr)
 
+    def test_a_read_without_a_gateway_gives_what_the_device_gives(self):
+        for wide, unreadable in ((7, set()), (None, {7})):
+            self.device.wide, self.device.unreadable = wide, unreadable
+            done = self.shell("read", "d0", code=1)
+            self.assertEqual(sum("\tgood" in line for line in done.stdout.splitlines()), 19, done.stdout)
+            self.assertIn("function 3 on holding 7: ", done.stderr)
+
     def test_a_busy_device_stays_online(self):
         self.start()
         self.shown(lambda d: d["state"] == "online")

@@ -402,7 +402,7 @@ package actor Poller {
     private func current(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
         var answers: [[PollAnswer]] = []
-        for job in devices[index].plan.jobs { answers.append(await answersNow(job, index)) }
+        for job in devices[index].plan.jobs.indices { answers.append(await answersNow(job, index)) }
         if !answers.joined().allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
         let rows = answers.enumerated().flatMap { job, answers in
             let samples = devices[index].decode(answers, of: job)
@@ -414,17 +414,33 @@ package actor Poller {
         }
     }
 
-    private func answersNow(_ job: PollJob, _ index: Int) async -> [PollAnswer] {
+    private func answersNow(_ job: Int, _ index: Int) async -> [PollAnswer] {
         var answers: [PollAnswer] = []
-        for block in job.blocks {
+        var blocks = devices[index].plan.jobs[job].blocks[...]
+        var budget = Self.extraRequests
+        while let block = blocks.popFirst() {
             await takeSlot(index, .urgent)
             let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
             if case .failure(let error) = result { await keepFault(error, reading: block.span, of: index) }
-            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
             await rest(devices[index].device.limits.pause)
+            if case .failure(let error) = result, budget > 0 {
+                budget -= 1
+                var smaller = divided(block, after: error, job: job, of: index)
+                // There is no next poll that would show that it is always so.
+                if case .mismatch = error, smaller.isEmpty {
+                    smaller = divided(block, after: error, job: job, of: index)
+                }
+                if !smaller.isEmpty {
+                    blocks = smaller + blocks
+                    continue
+                }
+            } else if case .success = result, devices[index].answered(block) {
+                tellLearned(of: index)
+            }
+            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
         }
         return answers
     }
