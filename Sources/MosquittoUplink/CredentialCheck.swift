@@ -8,7 +8,9 @@ package enum CredentialCheck {
         problem { () throws(CredentialFile.Problem) in
             let facts = try Certificates.chain(path).facts
             let troubles = facts.compactMap { TLSWords.validity($0, now: now) }
-            guard troubles.count == facts.count, let first = facts.first, let trouble = troubles.first else { return nil }
+            guard troubles.count == facts.count, let first = facts.first, let trouble = troubles.first else {
+                return nil
+            }
             return words(path, first, trouble)
         }
     }

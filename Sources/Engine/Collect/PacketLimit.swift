@@ -79,7 +79,8 @@ package struct PacketLimit: Hashable, Sendable {
     /// What was learned, in words; nil where nothing had to be.
     package var words: String? {
         let topics = forbidden.keys.sorted().prefix(3).joined(separator: ", ")
-        let closed = forbidden.isEmpty ? nil : "the broker ends the session at packets to \(topics), whatever their size"
+        let closed =
+            forbidden.isEmpty ? nil : "the broker ends the session at packets to \(topics), whatever their size"
         guard let refused, let current else { return closed }
         let how = endsSessions ? "ends the session at" : "refuses"
         let size =
