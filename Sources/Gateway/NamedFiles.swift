@@ -1,7 +1,8 @@
 import Audit
 import Files
-import Foundation
+package import Foundation
 package import Model
+import MosquittoUplink
 import Payloads
 package import Profiles
 
@@ -10,11 +11,13 @@ package import Profiles
 package struct NamedFiles: Sendable {
     private let site: Site
     private let file: String
+    private let now: Date
 
     /// - Parameter file: the path of the site file.
-    package init(_ site: Site, in file: String) {
+    package init(_ site: Site, in file: String, now: Date = Date()) {
         self.site = site
         self.file = file
+        self.now = now
     }
 
     /// Errors where the gateway would not start; warnings where it would start and not connect, where only the user who asks
@@ -27,9 +30,9 @@ package struct NamedFiles: Sendable {
         let tls = publisher.tls
         let files = [
             (["password_file"], publisher.passwordFile, passwordProblem),
-            (["tls", "ca"], tls?.authorityFile, certificateProblem),
+            (["tls", "ca"], tls?.authorityFile, authorityProblem),
             (["tls", "certificate"], tls?.certificateFile, certificateProblem),
-            (["tls", "key"], tls?.keyFile, privateKeyProblem),
+            (["tls", "key"], tls?.keyFile, { privateKeyProblem($0, certificatePath: tls?.certificateFile) }),
         ]
         return files.compactMap { keys, path, find in
             path.flatMap(find).map { problem(.warning, ["publish", publisher.name] + keys, $0) }
@@ -42,12 +45,20 @@ package struct NamedFiles: Sendable {
         }
     }
 
-    private func certificateProblem(_ path: String) -> String? {
-        unusable(path, limit: RegularFile.certificateLimit) { _ in nil }
+    private func authorityProblem(_ path: String) -> String? {
+        unusable(path, limit: RegularFile.certificateLimit) { _ in CredentialCheck.authorities(path, now: now) }
     }
 
-    private func privateKeyProblem(_ path: String) -> String? {
-        unusable(path, limit: RegularFile.certificateLimit) { openToAll($0, path) }
+    private func certificateProblem(_ path: String) -> String? {
+        unusable(path, limit: RegularFile.certificateLimit) { _ in CredentialCheck.certificate(path, now: now) }
+    }
+
+    private func privateKeyProblem(_ path: String, certificatePath: String?) -> String? {
+        unusable(path, limit: RegularFile.certificateLimit) {
+            let fault = CredentialCheck.key(path, certificatePath: certificatePath)
+            let both = [fault, openToAll($0, path)].compactMap { $0 }
+            return both.isEmpty ? nil : both.joined(separator: "; ")
+        }
     }
 
     /// What the gateway would meet at a file that it reads when it connects, or `fault` of what it would read.

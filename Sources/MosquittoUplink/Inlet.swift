@@ -17,12 +17,17 @@ final class Inlet: Sendable {
         var unsettled: Set<Receipt> = []
         var isGivenBack = false
         var figures = IntakeFigures()
+        /// When filters that were refused are asked for again.
+        var askAgain: ContinuousClock.Instant?
         /// When anything was last read from the broker.
         var heard = ContinuousClock.now
     }
 
     /// Receipts of this process, so that one of a connection that was replaced is worth nothing to its successor.
     private static let receipts = Atomic<Receipt>(0)
+
+    /// A filter that the broker refuses is asked for again after this time: the broker may have new rules.
+    private static let askAgainPause = Duration.seconds(30)
 
     let settings: IntakeSettings
     let inbox = Inbox<InboundMessage>()
@@ -91,6 +96,7 @@ final class Inlet: Sendable {
             state.unsettled = []
             state.isGivenBack = false
             state.figures.refusedFilters = []
+            state.askAgain = nil
             state.heard = .now
         }
     }
@@ -98,6 +104,11 @@ final class Inlet: Sendable {
     /// What this session must still ask for, and what it must no longer.
     func takeSubscriptions() -> (new: [String], old: [String]) {
         state.withLock { state in
+            if let time = state.askAgain, time <= .now {
+                let refused = state.figures.refusedFilters
+                state.subscribed.removeAll { refused.contains($0) }
+                state.askAgain = nil
+            }
             defer { state.subscribed = state.filters }
             return (
                 state.filters.filter { !state.subscribed.contains($0) },
@@ -115,8 +126,11 @@ final class Inlet: Sendable {
 
     func answered(messageID: Int32, isGranted: Bool) {
         state.withLock { state in
-            guard let filter = state.requests.removeValue(forKey: messageID), !isGranted else { return }
+            guard let filter = state.requests.removeValue(forKey: messageID) else { return }
+            state.figures.refusedFilters.removeAll { $0 == filter }
+            guard !isGranted else { return }
             state.figures.refusedFilters.append(filter)
+            state.askAgain = state.askAgain ?? .now + Self.askAgainPause
         }
     }
 

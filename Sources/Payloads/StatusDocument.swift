@@ -92,6 +92,15 @@ extension JSONWriter {
             if case .object(let members) = figures {
                 for member in members { json.member(member.key) { $0.raw(member.value.bytes) } }
             }
+            if !status.brokers.isEmpty {
+                json.member("brokers") {
+                    $0.object { list in
+                        for (name, broker) in status.brokers.sorted(by: { $0.key < $1.key }) {
+                            list.member(name) { $0.commandBroker(broker) }
+                        }
+                    }
+                }
+            }
             guard !status.alarms.isEmpty else { return }
             json.member("alarms") {
                 $0.array { list in
@@ -102,6 +111,22 @@ extension JSONWriter {
                             json.member("reason") { $0.string(alarm.reason) }
                             json.member("advice") { $0.string(alarm.advice) }
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    private mutating func commandBroker(_ broker: CommandBroker) {
+        object { json in
+            json.member("connected") { $0.bool(broker.isConnected) }
+            json.member("refused") { $0.integer(broker.refused) }
+            json.optional("trouble", broker.trouble) { $0.string($1) }
+            guard !broker.topics.isEmpty else { return }
+            json.member("refused_topics") {
+                $0.object { list in
+                    for (topic, count) in broker.topics.sorted(by: { $0.key < $1.key }) {
+                        list.member(topic) { $0.integer(count) }
                     }
                 }
             }

@@ -9,9 +9,9 @@ struct PlainEncoder: PayloadEncoder {
         for entry: JournalEntry, layout: DeviceLayout?, isReplay: Bool, sent: UnixTime, packetLimit: Int?
     ) -> [OutboundMessage] {
         let whole = OutboundMessage(topic: isReplay ? "replay" : "live", payload: Array("\(entry.position)".utf8))
-        guard let packetLimit, packetLimit < 100 else { return [whole] }
-        // As many parts as the limit says; none where it is 0.
-        return (0..<packetLimit).map { part in
+        // As many parts as the limit says; none where it is 0; two where it was learned from this whole.
+        guard let packetLimit, packetLimit < whole.packetByteCount else { return [whole] }
+        return (0..<min(packetLimit, 3)).map { part in
             OutboundMessage(topic: whole.topic, payload: whole.payload + Array(".\(part + 1)".utf8))
         }
     }

@@ -92,6 +92,61 @@ import Testing
         #expect(rig.published == ["replay 1", "replay 2"])
     }
 
+    /// The broker did not announce that it takes no packet of that size.
+    @Test func aRowThatIsTooLargeForTheBrokerIsDividedAndTheLimitIsSaid() async throws {
+        let rig = try await PublisherRig()
+        try await rig.run {
+            await rig.connect()
+            await rig.append(1)
+            await rig.until { rig.published.count == 1 }
+            rig.uplink.refuse(1, 0x95)
+            await rig.until { rig.published.count > 1 }
+            #expect(rig.published[1] == "replay 1.1", "\(rig.published)")
+            #expect(await rig.publisher.figures.setAside == 0)
+            rig.uplink.acknowledge(Array(rig.uplink.tokens.dropFirst()))
+            await rig.until { await rig.publisher.figures.pending == 0 }
+            #expect(await rig.publisher.figures.state == .live)
+            #expect(await rig.publisher.figures.trouble?.contains("without having announced a limit") == true)
+        }
+    }
+
+    /// MQTT 3.1.1 has no other answer to a packet that is too large than to end the session.
+    @Test func sessionsThatEndAtTheSameRowDivideIt() async throws {
+        let rig = try await PublisherRig()
+        try await rig.run {
+            for session in 1...2 {
+                await rig.connect()
+                if session == 1 { await rig.append(1) }
+                await rig.until { rig.published.count == session }
+                rig.uplink.disconnect()
+                await rig.until { await !rig.publisher.figures.isConnected }
+            }
+            #expect(await rig.publisher.figures.trouble?.contains("ends the session at") == true)
+            rig.uplink.acknowledgeAtOnce()
+            await rig.connect()
+            await rig.until { await rig.publisher.figures.acknowledged == 1 }
+            #expect(rig.published[2] == "replay 1.1", "\(rig.published)")
+        }
+    }
+
+    @Test func aRefusedDescriptorIsNamedCountedAndTriedAgain() async throws {
+        let rig = try await PublisherRig(greeting: [OutboundMessage(topic: "g/d/x", payload: [], isRetained: true)])
+        try await rig.run {
+            await rig.connect()
+            await rig.until { rig.published.count == 1 }
+            rig.uplink.refuse(rig.uplink.tokens[0], 0x87)
+            await rig.append(1)
+            await rig.until { rig.published.count == 2 }
+            await rig.acknowledge([1])
+            await rig.until { await rig.publisher.figures.trouble?.contains("g/d/x (not authorised)") == true }
+            #expect(await rig.publisher.figures.state == .refused)
+            rig.uplink.acknowledgeAtOnce()
+            await rig.clock.advance(by: .seconds(11))
+            await rig.until { await rig.publisher.figures.trouble == nil }
+            #expect(rig.published.last == "g/d/x ")
+        }
+    }
+
     @Test func anUnauthorisedTopicDoesNotHoldUpTheOthers() async throws {
         let rig = try await PublisherRig()
         try await rig.run {

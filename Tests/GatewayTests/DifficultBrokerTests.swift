@@ -15,7 +15,7 @@ import Testing
 
     /// Runs `body` with a gateway that polls 100 points, a broker with these settings and a capture of what it delivers.
     private func with(
-        _ options: (_ folder: String) throws -> [String],
+        _ options: (_ folder: String) throws -> [String], version: PublisherSettings.ProtocolVersion = .v5,
         _ body: (_ site: Site, _ broker: PrivateBroker, _ folder: String) async throws -> Void
     ) async throws {
         let folder = NSTemporaryDirectory() + "/hg-\(UUID().uuidString)"
@@ -32,7 +32,9 @@ import Testing
             connections: [Connection(name: "c", channel: .tcp(Endpoint(host: "127.0.0.1", port: field.port)))],
             devices: [device],
             publishers: [
-                PublisherSettings(name: "p", brokers: [Endpoint(host: "127.0.0.1", port: broker.port)], clientID: "g")
+                PublisherSettings(
+                    name: "p", brokers: [Endpoint(host: "127.0.0.1", port: broker.port)], version: version,
+                    clientID: "g")
             ])
         let subscriber = try MainJobTests.subscriber(port: broker.port, capture: folder + "/capture.jsonl")
         defer { kill(subscriber.processIdentifier, SIGKILL) }
@@ -50,6 +52,20 @@ import Testing
             let received = try JournalVerification(path: capture)
             #expect(received.isProven && received.broken.isEmpty)
             #expect(received.verdicts["g"]?.readings == 100 * (received.verdicts["g"]?.rows ?? 0))
+        }
+    }
+
+    /// MQTT 3.1.1: the broker ends the session at each packet above its limit, and never says why.
+    @Test func aLimitThatTheBrokerDoesNotAnnounceIsLearned() async throws {
+        try await with({ _ in ["max_packet_size 2000"] }, version: .v311) { site, _, folder in
+            let capture = folder + "/capture.jsonl"
+            try await MainJobTests.run(site) {
+                while try JournalVerification(path: capture).verdicts["g"]?.rows ?? 0 < 5 {
+                    try await Task.sleep(for: .milliseconds(300))
+                }
+            }
+            let received = try JournalVerification(path: capture)
+            #expect(received.broken.isEmpty && received.isProven)
         }
     }
 

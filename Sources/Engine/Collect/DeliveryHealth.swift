@@ -30,6 +30,11 @@ package struct DeliveryHealth: Hashable, Sendable {
         if underWay == 0 { lastAnswer = now }
     }
 
+    /// The broker answered, in a way that says nothing about other rows.
+    package mutating func answered(at now: Duration) {
+        lastAnswer = now
+    }
+
     package mutating func acknowledged(at now: Duration) {
         lastAnswer = now
         refusalsInARow = 0

@@ -86,16 +86,22 @@ extension Publisher {
     private func send(_ entry: JournalEntry, isReplay: Bool) async -> Bool {
         guard let layout = await layout(for: entry) else { return false }
         guard mayStillSend(entry.position, isReplay) else { return true }
-        let messages = encoder.messages(
-            for: entry, layout: layout.value, isReplay: isReplay, sent: clock.utc, packetLimit: packetLimit)
+        let messages = self.messages(for: entry, layout.value, isReplay: isReplay)
+        let objection = messages.first.flatMap { packetLimit.objection(toTopic: $0.topic) }
         health.sent(at: clock.uptime, underWay: underWay)
         if isReplay { pending.sentBacklog(entry.position) } else { pending.sentLive(entry.position) }
         guard let topic = messages.first?.topic else {
             return setAside(entry.position, "row \(entry.position): a reading exceeds the broker's packet limit")
         }
+        if let objection { return setAside(entry.position, "row \(entry.position) to \(topic): \(objection)") }
         do throws(UplinkError) {
             for (message, token) in zip(messages, parts.tokens(for: entry.position, count: messages.count)) {
-                try uplink.publish(message, token: token)
+                packetLimit.sent(token, message)
+                do throws(UplinkError) { try uplink.publish(message, token: token) } catch {
+                    // The session may have ended at this packet.
+                    if error != .notConnected { packetLimit.forget(token) }
+                    throw error
+                }
             }
             figures.published += 1
             return true
@@ -103,6 +109,20 @@ extension Publisher {
             parts.forget(entry.position)
             return take(error, of: entry.position, topic: topic)
         }
+    }
+
+    /// The messages of a row, as large as the broker takes them as far as that is known; none where not even the smallest fits.
+    private func messages(for entry: JournalEntry, _ layout: DeviceLayout?, isReplay: Bool) -> [OutboundMessage] {
+        let tries = packetLimit.tries.map(Optional.some)
+        for limit in packetLimit.isTopicSuspected || tries.isEmpty ? [nil] + tries : tries {
+            let messages = encoder.messages(
+                for: entry, layout: layout, isReplay: isReplay, sent: clock.utc, packetLimit: limit)
+            let isWhole = limit == nil && !tries.isEmpty
+            if !messages.isEmpty, !isWhole || messages.allSatisfy({ packetLimit.objection(to: $0) == nil }) {
+                return messages
+            }
+        }
+        return []
     }
 
     /// - Returns: whether it makes sense to go on.
@@ -113,10 +133,10 @@ extension Publisher {
             return false
         case .tooLarge(let limit):
             // The next attempt is in parts.
-            guard packetLimit.map({ limit < $0 }) ?? true else {
+            guard packetLimit.current.map({ limit < $0 }) ?? true else {
                 return setAside(position, "row \(position) exceeds the broker's packet limit of \(limit) bytes")
             }
-            packetLimit = limit
+            packetLimit.announced(limit)
             pending.unsent(position)
             return true
         case .invalid(let reason):
@@ -157,15 +177,29 @@ extension Publisher {
 
     func announce(_ announcement: @escaping Announcement) {
         let message = announcement()
+        if let words = packetLimit.objection(to: message) {
+            return refusedTopics.refused(message.topic, words, retry: announcement, at: clock.uptime)
+        }
         let token = nextAnnouncement
         nextAnnouncement += 1
         health.sent(at: clock.uptime, underWay: underWay)
-        announcementsInFlight[token] = announcement
+        announcementsInFlight[token] = (message.topic, announcement)
+        packetLimit.sent(token, message)
         do throws(UplinkError) {
             try uplink.publish(message, token: token)
         } catch {
             announcementsInFlight[token] = nil
-            if error != .notConnected { unsendable = "\(message.topic) cannot be published: \(error)" }
+            guard error != .notConnected else { return }
+            packetLimit.forget(token)
+            refusedTopics.refused(message.topic, Self.words(error), retry: announcement, at: clock.uptime)
+        }
+    }
+
+    private static func words(_ error: UplinkError) -> String {
+        switch error {
+        case .notConnected: "no session"
+        case .tooLarge(let limit): "larger than the broker's packet limit of \(limit) bytes"
+        case .invalid(let reason): reason
         }
     }
 }

@@ -59,11 +59,13 @@ package actor Publisher {
     var parts = PartsInFlight()
     /// Rows that were refused and are tried again, to see whether others may follow.
     private var probes: Set<Position> = []
-    var packetLimit: Int?
+    var packetLimit = PacketLimit()
+    /// Descriptors and status that the broker does not take.
+    var refusedTopics = RefusedTopics<Announcement>()
     var layouts: [LayoutID: DeviceLayout] = [:]
     /// Messages that are not rows of the journal: descriptors and status, sent before any row.
     var announcements: [Announcement] = []
-    var announcementsInFlight: [PublishToken: Announcement] = [:]
+    var announcementsInFlight: [PublishToken: (topic: String, make: Announcement)] = [:]
     var nextAnnouncement = Publisher.firstAnnouncementToken
     var isPumping = false
     var pumpAgain = false
@@ -162,6 +164,7 @@ package actor Publisher {
                 health.probed()
                 if let position = pending.unparkOne() { probes.insert(position) }
             }
+            if figures.isConnected { announcements += refusedTopics.takeDue(at: clock.uptime) }
             if let silence = health.stall(at: clock.uptime, underWay: underWay), silence >= DeliveryHealth.resetTime {
                 uplink.reset("no acknowledgement for \(silence.components.seconds) s; trying a new session")
             }
@@ -183,7 +186,8 @@ package actor Publisher {
             (figures.trouble, unsendable) = (nil, nil)
             health = DeliveryHealth(at: clock.uptime)
             probes = []
-            packetLimit = limit
+            packetLimit.connected(announced: limit, at: clock.uptime)
+            refusedTopics.removeAll()
             pending.unpark()
             let isStarting = figures.sessions == 1 && clock.uptime - start.uptime < Self.startTime
             pending.connected(next: isStarting ? start.next : await journal.next)
@@ -191,7 +195,8 @@ package actor Publisher {
         case .silent: break
         case .disconnected(let reason):
             figures.isConnected = false
-            figures.trouble = reason
+            let isLearned = packetLimit.disconnected(at: clock.uptime)
+            figures.trouble = reason + (isLearned ? packetLimit.words.map { "; \($0)" } ?? "" : "")
             pending.disconnected()
             parts = PartsInFlight()
             announcements = []
@@ -202,21 +207,40 @@ package actor Publisher {
     }
 
     private func take(_ outcome: PublishOutcome, of token: PublishToken) {
+        let isAnnouncement = token >= Self.firstAnnouncementToken
+        var isTooLarge = false
         switch outcome {
-        case .acknowledged: health.acknowledged(at: clock.uptime)
-        case .refused(let code): health.refused(code, at: clock.uptime)
+        case .acknowledged:
+            health.acknowledged(at: clock.uptime)
+            packetLimit.acknowledged(token, at: clock.uptime)
+        case .refused(let code):
+            isTooLarge = packetLimit.refused(token, code: code)
+            if isAnnouncement || isTooLarge {
+                health.answered(at: clock.uptime)
+            } else {
+                health.refused(code, at: clock.uptime)
+            }
         }
-        if token >= Self.firstAnnouncementToken {
-            let message = announcementsInFlight.removeValue(forKey: token)
-            if let message, outcome != .acknowledged { announcements.append(message) }
-            if outcome == .acknowledged, pending.parkedCount == 0, probes.isEmpty { health.overcame() }
+        if isAnnouncement {
+            takeAnnouncement(outcome, of: token)
         } else if let row = parts.take(outcome, of: token) {
-            finish(row.position, row.outcome)
+            finish(row.position, row.outcome, isTooLarge: isTooLarge)
+        }
+    }
+
+    private func takeAnnouncement(_ outcome: PublishOutcome, of token: PublishToken) {
+        guard let (topic, make) = announcementsInFlight.removeValue(forKey: token) else { return }
+        switch outcome {
+        case .acknowledged:
+            refusedTopics.accepted(topic)
+            if pending.parkedCount == 0, probes.isEmpty { health.overcame() }
+        case .refused(let code):
+            refusedTopics.refused(topic, PublishRefusal.words(code), retry: make, at: clock.uptime)
         }
     }
 
     /// A row is done, all its parts included.
-    private func finish(_ position: Position, _ outcome: PublishOutcome) {
+    private func finish(_ position: Position, _ outcome: PublishOutcome, isTooLarge: Bool) {
         switch outcome {
         case .acknowledged:
             guard pending.acknowledged(position) else { return }
@@ -225,7 +249,8 @@ package actor Publisher {
         case .refused:
             figures.refused += 1
             probes.remove(position)
-            pending.park(position)
+            // The next attempt is in smaller parts.
+            if isTooLarge { pending.unsent(position) } else { pending.park(position) }
         }
     }
 
@@ -261,7 +286,7 @@ package actor Publisher {
             figures.trouble =
                 "the broker is stalled: it took \(underWay) publishes and acknowledged none for \(silence.components.seconds) s"
         case .slow: figures.trouble = "the broker acknowledges more slowly than readings come"
-        case .live, .draining: figures.trouble = unsendable
+        case .live, .draining: figures.trouble = unsendable ?? packetLimit.words
         case .offline: break
         }
     }
@@ -269,7 +294,7 @@ package actor Publisher {
     private var state: PublisherState {
         if !figures.isConnected { return .offline }
         if health.stall(at: clock.uptime, underWay: underWay) != nil { return .stalled }
-        if health.refusal != nil { return .refused }
+        if health.refusal != nil || !refusedTopics.isEmpty { return .refused }
         if health.isSlow(at: clock.uptime) { return .slow }
         return pending.backlogCount + UInt64(pending.replayInFlightCount) > 0 ? .draining : .live
     }
@@ -278,21 +303,12 @@ package actor Publisher {
     var unsendable: String?
 
     private var refusalInWords: String {
-        let code = health.refusal ?? 0
-        return
-            "the broker refuses publishes with MQTT reason code \(code)\(Self.meaning(of: code)); \(pending.parkedCount) rows wait, trying again"
-    }
-
-    /// MQTT 5, 3.4.2.1.
-    private static func meaning(of code: UInt8) -> String {
-        switch code {
-        case 0x83: " (implementation specific error)"
-        case 0x87: " (not authorised)"
-        case 0x90: " (topic name invalid)"
-        case 0x95: " (packet too large)"
-        case 0x97: " (quota exceeded)"
-        case 0x99: " (payload format invalid)"
-        default: ""
+        let rows = health.refusal.map { code in
+            let meaning = PublishRefusal.meaning(of: code)
+            return
+                "the broker refuses publishes with MQTT reason code \(code)\(meaning.isEmpty ? "" : " (\(meaning))");"
+                + " \(pending.parkedCount) rows wait, trying again"
         }
+        return [rows, refusedTopics.words].compactMap { $0 }.joined(separator: "; ")
     }
 }

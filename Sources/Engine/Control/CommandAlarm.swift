@@ -39,11 +39,37 @@ package struct CommandsStatus: Hashable, Sendable {
     /// Entries that wait in memory for a ledger that is away.
     package var unrecorded: Int
     package var alarms: [CommandAlarm]
+    /// By the name of the publisher whose broker it is.
+    package var brokers: [String: CommandBroker] = [:]
 
     package init(state: State, fault: String? = nil, unrecorded: Int = 0, alarms: [CommandAlarm] = []) {
         self.state = state
         self.fault = fault
         self.unrecorded = unrecorded
         self.alarms = alarms
+    }
+}
+
+/// How a broker treats what the command desk publishes and asks for.
+package struct CommandBroker: Hashable, Sendable {
+    package var isConnected = false
+    /// What stands in the way, in words; nil while all is well.
+    package var trouble: String?
+    /// Messages that it refused since the start.
+    package var refused: UInt64 = 0
+    /// Refused messages by topic, as far as that still holds; filters that may not be subscribed to count as 1.
+    package var topics: [String: UInt64] = [:]
+
+    package init() {}
+
+    /// Two sessions with the same broker as one.
+    package func merging(_ other: CommandBroker) -> CommandBroker {
+        var both = self
+        both.isConnected = isConnected && other.isConnected
+        both.refused += other.refused
+        both.topics.merge(other.topics) { $0 + $1 }
+        let words = trouble == other.trouble ? [trouble] : [trouble, other.trouble]
+        both.trouble = words.contains { $0 != nil } ? words.compactMap { $0 }.joined(separator: "; ") : nil
+        return both
     }
 }
