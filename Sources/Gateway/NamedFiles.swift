@@ -1,5 +1,4 @@
 import Audit
-import Engine
 import Files
 package import Foundation
 package import Model
