@@ -74,7 +74,7 @@ package struct AdHocRead {
         }
         let rows = await poller(of: device, connection, bus, board).readNow(device.id) ?? []
         let document = ReadDocument(
-            device: device.id, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) },
+            device: device.id, readings: rows,
             fault: board.status(of: device.id)?.lastFault)
         return .document(String(decoding: document.json, as: UTF8.self))
     }

@@ -52,7 +52,7 @@ struct ControlRequests {
     private func read(_ device: String) async -> [UInt8] {
         guard let rows = await assembly.readNow(device) else { return problem("no device '\(device)'") }
         return ReadDocument(
-            device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) },
+            device: device, readings: rows,
             fault: assembly.board.status(of: device)?.lastFault
         ).json
     }

@@ -58,8 +58,7 @@ package struct NamedFiles: Sendable {
     private func privateKeyProblem(_ path: String, certificatePath: String?) -> String? {
         unusable(path, limit: RegularFile.certificateLimit) {
             let fault = CredentialCheck.key(path, certificatePath: certificatePath)
-            let both = [fault, openToAll($0, path)].compactMap { $0 }
-            return both.isEmpty ? nil : both.joined(separator: "; ")
+            return [fault, openToAll($0, path)].joinedWords
         }
     }
 

@@ -7,8 +7,8 @@ extension PointValue {
         case .bool(let isOn): isOn ? "true" : "false"
         case .int(let integer): String(integer)
         case .uint(let integer): String(integer)
-        case .float, .decimal: shortest?.shown ?? number?.description ?? ""
-        case .double(let double): shortest?.roundedToFifteenDigits.shown ?? double.description
+        case .float, .decimal: decimal?.shown ?? number?.description ?? ""
+        case .double(let double): decimal?.roundedToFifteenDigits.shown ?? double.description
         case .string(let text): text
         }
     }

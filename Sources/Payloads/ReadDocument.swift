@@ -3,13 +3,13 @@ package import Model
 
 /// The answer to an ad-hoc read, as the shell and the local socket give it.
 package struct ReadDocument: Sendable {
-    package struct Row: Hashable, Sendable {
-        package var point: String
-        package var value: PointValue
-        package var unit: String?
-        package var reasons: QualityReasons
+    fileprivate struct Row: Hashable, Sendable {
+        var point: String
+        var value: PointValue
+        var unit: String?
+        var reasons: QualityReasons
 
-        package init(point: Point, value: PointValue, reasons: QualityReasons) {
+        init(point: Point, value: PointValue, reasons: QualityReasons) {
             self.point = point.name
             self.value = value
             self.reasons = reasons
@@ -21,8 +21,14 @@ package struct ReadDocument: Sendable {
     private let rows: [Row]
     private let fault: DeviceFault?
 
-    /// - Parameter fault: the last one of the device; given where a value is bad for it.
-    package init(device: String, rows: [Row], fault: DeviceFault? = nil) {
+    /// - Parameters:
+    ///   - readings: see ``Poller/readNow(_:)``.
+    ///   - fault: the last one of the device; given where a value is bad for it.
+    package init(
+        device: String, readings: [(point: Point, value: PointValue, reasons: QualityReasons)],
+        fault: DeviceFault? = nil
+    ) {
+        let rows = readings.map { Row(point: $0.point, value: $0.value, reasons: $0.reasons) }
         self.device = device
         self.rows = rows
         self.fault = fault.flatMap { fault in

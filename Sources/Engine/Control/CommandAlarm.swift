@@ -69,7 +69,7 @@ package struct CommandBroker: Hashable, Sendable {
         both.refused += other.refused
         both.topics.merge(other.topics) { $0 + $1 }
         let words = trouble == other.trouble ? [trouble] : [trouble, other.trouble]
-        both.trouble = words.contains { $0 != nil } ? words.compactMap { $0 }.joined(separator: "; ") : nil
+        both.trouble = words.joinedWords
         return both
     }
 }

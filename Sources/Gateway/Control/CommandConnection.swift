@@ -54,7 +54,7 @@ final class CommandConnection: Sendable {
             let lost = outbox.dropped > 0 ? "\(outbox.dropped) events were dropped while the broker was away" : nil
             let words =
                 outbox.isConnected ? [unsubscribed, outbox.refused.words, outbox.limit.words] : [outbox.reason, lost]
-            state.trouble = words.contains { $0 != nil } ? words.compactMap { $0 }.joined(separator: "; ") : nil
+            state.trouble = words.joinedWords
             return state
         }
     }

@@ -12,13 +12,8 @@ package struct DeviceOverview: Sendable {
 
     /// Asks the gateway that runs on a state folder.
     package static func ask(stateFolder: String) throws(DeskProblem) -> DeviceOverview {
-        guard let answer = ControlClient(stateFolder: stateFolder).ask("devices", timeout: .seconds(5)) else {
-            throw .noGateway(folder: stateFolder)
-        }
-        guard let reply = try? JSONValue(parsing: Array(answer.utf8)) else { throw .unexpected(answer) }
-        if let message = reply["error"] { throw .refused(code: nil, message: message.text ?? "") }
-        guard reply["devices"] != nil else { throw .unexpected(answer) }
-        return DeviceOverview(document: reply)
+        DeviceOverview(
+            document: try ControlClient.document(of: "devices", with: "devices", stateFolder: stateFolder))
     }
 
     package var json: [UInt8] { document.bytes }

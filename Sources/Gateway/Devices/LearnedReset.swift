@@ -9,13 +9,9 @@ package struct LearnedReset: Sendable {
         guard !device.contains(where: \.isWhitespace), !device.isEmpty else {
             throw .refused(code: nil, message: "'\(device)' is no id of a device")
         }
-        guard let answer = ControlClient(stateFolder: stateFolder).ask("forget \(device)", timeout: .seconds(5)) else {
-            throw .noGateway(folder: stateFolder)
-        }
-        guard let reply = try? JSONValue(parsing: Array(answer.utf8)) else { throw .unexpected(answer) }
-        if let message = reply["error"] { throw .refused(code: nil, message: message.text ?? "") }
-        guard reply["forgotten"] != nil else { throw .unexpected(answer) }
-        return LearnedReset(document: reply)
+        return LearnedReset(
+            document: try ControlClient.document(
+                of: "forget \(device)", with: "forgotten", stateFolder: stateFolder))
     }
 
     package var json: [UInt8] { document.bytes }
