@@ -101,11 +101,16 @@ package protocol Intake: Sendable {
 }
 
 extension PublisherSettings {
-    /// The same broker over a connection of its own, for commands: a flood of them cannot hold up readings.
-    package var forCommands: PublisherSettings {
+    /// The same broker over a session of its own, for requests: a flood of them holds up neither readings nor persons.
+    package var forCommands: PublisherSettings { session("commands") }
+
+    /// The same broker over a session of its own, for decisions, orders and all that goes out about commands.
+    package var forSite: PublisherSettings { session("site") }
+
+    private func session(_ suffix: String) -> PublisherSettings {
         var settings = self
-        settings.name = "\(name)-commands"
-        settings.clientID = "\(clientID)-commands"
+        settings.name = "\(name)-\(suffix)"
+        settings.clientID = "\(clientID)-\(suffix)"
         return settings
     }
 }

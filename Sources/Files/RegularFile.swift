@@ -9,7 +9,7 @@ package struct RegularFile: Sendable {
         /// What the path names instead.
         case notRegular(String)
         case tooLarge(limit: Int)
-        /// Somebody writes it just now.
+        /// Another program writes it just now.
         case changing
         /// What the system answers, as an `errno`.
         case refused(Int32)

@@ -65,23 +65,25 @@ package struct AdHocRead {
 
     private func read(_ device: Device, _ connection: Connection, over bus: any Bus) async -> Outcome {
         var device = device
+        let board = StatusBoard()
         if device.sunSpec != nil {
-            switch await poller(of: device.undiscovered, connection, bus).modelsNow(of: device.id) {
+            switch await poller(of: device.undiscovered, connection, bus, board).modelsNow(of: device.id) {
             case .success(let chain): device = device.holding(chain)
             case .failure(let problem): return .failure("\(device.id): \(problem.words)")
             }
         }
-        let rows = await poller(of: device, connection, bus).readNow(device.id) ?? []
+        let rows = await poller(of: device, connection, bus, board).readNow(device.id) ?? []
         let document = ReadDocument(
-            device: device.id, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) })
+            device: device.id, readings: rows,
+            fault: board.status(of: device.id)?.lastFault)
         return .document(String(decoding: document.json, as: UTF8.self))
     }
 
-    private func poller(of device: Device, _ connection: Connection, _ bus: any Bus) -> Poller {
+    private func poller(of device: Device, _ connection: Connection, _ bus: any Bus, _ board: StatusBoard) -> Poller {
         let polled = PolledDevice(device: device, layout: 0, cost: RequestCost(connection.channel))
         return Poller(
             connection: connection, devices: [polled], bus: bus, journal: NoJournal(), clock: clock,
-            board: StatusBoard(), phase: 0)
+            board: board, phase: 0)
     }
 }
 

@@ -430,6 +430,22 @@ actor Assembly {
         }
     }
 
+    /// Forgets what was learned of a device, in memory and on the disk.
+    ///
+    /// - Returns: what was forgotten; nil where the site file has no such device.
+    /// - Throws: what the disk says; the gateway has forgotten it all the same.
+    func forgetLearned(of id: String) async throws -> LearnedAddresses? {
+        guard let site, let device = site.devices.first(where: { $0.id == id }),
+            let connection = site.connections.first(where: { $0.name == device.connection })
+        else { return nil }
+        let identity = DeviceIdentity(device, on: connection)
+        let known = board.status(of: id)?.learned ?? learned[identity] ?? LearnedAddresses()
+        if await poller(of: id)?.forgetLearned(of: id) != true { board.update(id) { $0.learned = LearnedAddresses() } }
+        logger.notice("what was learned of a device is forgotten", metadata: ["device": "\(id)"])
+        try learned.keep([identity: LearnedAddresses()])
+        return known
+    }
+
     /// Writes down what polling found out since, for the next start.
     ///
     /// - Parameter stopped: devices that were polled until now.

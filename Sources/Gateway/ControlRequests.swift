@@ -14,12 +14,13 @@ struct ControlRequests {
         switch (words.first, words.count) {
         case ("status", 1): return await status()
         case ("devices", 1): return await assembly.devicesDocument().bytes
+        case ("forget", 2): return await forget(words[1])
         case ("read", 2): return await read(words[1])
         case ("journal", 1): return await assembly.journalDocument()
         case ("replay", 3...): return await replay(to: words[1], words.dropFirst(2))
         default:
             return problem(
-                "unknown request; allowed: status, devices, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
+                "unknown request; allowed: status, devices, forget DEVICE, journal, read DEVICE, replay PUBLISHER FROM-TO …, commands [ID], "
                     + "metrics QUERY, "
                     + "command, rehearse, decide and order NAME DOCUMENT")
         }
@@ -31,10 +32,28 @@ struct ControlRequests {
         return document.json
     }
 
+    /// `{"device","forgotten":{"refused","cuts","registers","bits"}}`: how many, and the limits that were found.
+    private func forget(_ device: String) async -> [UInt8] {
+        do {
+            guard let known = try await assembly.forgetLearned(of: device) else {
+                return problem("no device '\(device)'")
+            }
+            let forgotten: [(String, JSONValue)] = [
+                ("refused", .integer(known.refused.count)), ("cuts", .integer(known.cuts.count)),
+                ("registers", known.registerLimit.map { .integer($0) } ?? .null),
+                ("bits", known.bitLimit.map { .integer($0) } ?? .null),
+            ]
+            return JSONValue.compact([("device", .string(device)), ("forgotten", .compact(forgotten))]).bytes
+        } catch {
+            return problem("forgotten until the next start only: the file cannot be written: \(error)")
+        }
+    }
+
     private func read(_ device: String) async -> [UInt8] {
         guard let rows = await assembly.readNow(device) else { return problem("no device '\(device)'") }
         return ReadDocument(
-            device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) }
+            device: device, readings: rows,
+            fault: assembly.board.status(of: device)?.lastFault
         ).json
     }
 

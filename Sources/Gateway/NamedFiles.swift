@@ -13,11 +13,13 @@ package struct NamedFiles: Sendable {
     private let file: String
     private let now: Date
 
-    /// - Parameter file: the path of the site file.
-    package init(_ site: Site, in file: String, now: Date = Date()) {
+    /// - Parameters:
+    ///   - file: the path of the site file.
+    ///   - now: by which certificates are judged; the clock of the machine where it is nil.
+    package init(_ site: Site, in file: String, now: Date? = nil) {
         self.site = site
         self.file = file
-        self.now = now
+        self.now = now ?? Date(timeIntervalSince1970: Double(SystemClock().utc.microseconds) / 1e6)
     }
 
     /// Errors where the gateway would not start; warnings where it would start and not connect, where only the user who asks
@@ -56,8 +58,7 @@ package struct NamedFiles: Sendable {
     private func privateKeyProblem(_ path: String, certificatePath: String?) -> String? {
         unusable(path, limit: RegularFile.certificateLimit) {
             let fault = CredentialCheck.key(path, certificatePath: certificatePath)
-            let both = [fault, openToAll($0, path)].compactMap { $0 }
-            return both.isEmpty ? nil : both.joined(separator: "; ")
+            return [fault, openToAll($0, path)].joinedWords
         }
     }
 

@@ -35,7 +35,7 @@ package struct SiteReport: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// What `above_step` leaves out surprises: a policy with it asks about machines that are supervised, and about nobody else.
+    /// What `above_step` leaves out surprises: a policy with it asks about machines that are supervised only.
     private func approval(of policy: Policy, _ commands: CommandSettings) -> String? {
         guard let limit = policy.approval?.aboveStep else { return nil }
         let persons = commands.issuers.filter { issuer in

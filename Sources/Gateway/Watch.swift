@@ -72,9 +72,10 @@ struct Watch {
     }
 
     private func log(_ id: String, _ device: DeviceStatus) {
-        let metadata: Logger.Metadata = [
+        var metadata: Logger.Metadata = [
             "device": "\(id)", "state": "\(device.state)", "trouble": "\(device.trouble ?? "none")",
         ]
+        if let fault = device.faultOfTrouble { metadata["fault"] = "\(fault.words)" }
         logger.log(level: device.state == .online ? .notice : .warning, "device state changed", metadata: metadata)
     }
 
@@ -85,7 +86,10 @@ struct Watch {
             let spans = new.map(\.description).joined(separator: ", ")
             logger.warning("device refuses addresses", metadata: ["device": "\(id)", "refused": "\(spans)"])
         }
-        if learned.registerLimit != before.registerLimit || learned.bitLimit != before.bitLimit {
+        let hasNewLimit =
+            learned.registerLimit.map { $0 != before.registerLimit } ?? false
+            || learned.bitLimit.map { $0 != before.bitLimit } ?? false
+        if hasNewLimit {
             let metadata: Logger.Metadata = [
                 "device": "\(id)", "registers": "\(learned.registerLimit.map(String.init) ?? "as in the profile")",
                 "bits": "\(learned.bitLimit.map(String.init) ?? "as in the profile")",

@@ -61,6 +61,7 @@ package final class ScriptedBus: Bus {
         var session: UInt64 = 1
         var names: [UInt8: Result<[UInt8: String], BusError>] = [:]
         var introductions: [UInt8] = []
+        var remarks: [UInt8: String] = [:]
     }
 
     package let executor: any SerialExecutor & TaskExecutor = QueueExecutor()
@@ -125,6 +126,15 @@ package final class ScriptedBus: Bus {
     /// From now on `unit` fails in this way.
     package func fail(_ unit: UInt8, _ error: BusError) {
         script(unit) { _ in .failure(error) }
+    }
+
+    /// From now on the channel shows this instead of an answer of `unit`.
+    package func remark(_ unit: UInt8, _ words: String) {
+        state.withLock { $0.remarks[unit] = words }
+    }
+
+    package func remark(on unit: UInt8) async -> String? {
+        state.withLock { $0.remarks[unit] }
     }
 
     package func read(_ span: RegisterSpan, unit: UInt8, timeout: Duration) async throws(BusError) -> [UInt16] {

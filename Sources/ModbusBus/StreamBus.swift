@@ -173,7 +173,7 @@ package actor StreamBus: Bus {
         return another
     }
 
-    /// The same, and not one that the other end has closed already: what is sent there nobody reads.
+    /// The same, and not one that the other end has closed already: the other end does not read what is sent there.
     private func writableChannel(for unit: UInt8) async throws(BusError) -> any Channel {
         let channel = try await readyChannel(for: unit)
         guard await hasBeenClosed(channel) else { return channel }

@@ -50,11 +50,9 @@ extension PointValue {
     /// for what does not fit.
     package var decimal: DecimalNumber? {
         switch self {
-        case .int(let value): DecimalNumber(mantissa: value)
-        case .float(let value): DecimalNumber("\(value)")
-        case .double(let value): DecimalNumber("\(value)")
-        case .decimal(let value): value
-        case .null, .bool, .uint, .string: nil
+        case .float(let value): DecimalNumber(value.description)
+        case .double(let value): DecimalNumber(value.description)
+        case .null, .bool, .int, .uint, .decimal, .string: exact
         }
     }
 

@@ -25,7 +25,7 @@ extension Point {
         package var reason: String
     }
 
-    /// The value that `text` means: a number, true or false, a text, or a label.
+    /// The value that a person means by `text`: a number, true or false, a text, or a label.
     package func value(writtenAs text: String) throws(NoValue) -> PointValue {
         let named = enumeration.filter { $0.label == text }.map { value(ofCode: $0.code) }
         let literal = literal(text)

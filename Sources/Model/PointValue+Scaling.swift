@@ -14,7 +14,7 @@ extension PointValue {
             case .decimal(let factor): return times(factor)
             case .null, .bool, .uint, .float, .double, .string:
                 guard let factor = holder.number, let number else { return .bad(.decodeError) }
-                guard let left = shortest, let right = holder.shortest, let exact = left.multiplied(by: right) else {
+                guard let left = decimal, let right = holder.decimal, let exact = left.multiplied(by: right) else {
                     return .value(.double(number * factor))
                 }
                 return .value(.double(exact.double))
@@ -29,10 +29,10 @@ extension PointValue {
             return product(DecimalNumber(mantissa: value), factor)
         case .decimal(let value): return product(value, factor)
         case .float(let value):
-            let result = Float(shortest?.multiplied(by: factor)?.double ?? Double(value) * factor.double)
+            let result = Float(decimal?.multiplied(by: factor)?.double ?? Double(value) * factor.double)
             return result.isFinite ? .value(.float(result)) : .bad(.decodeError)
         case .uint, .double:
-            let result = shortest?.multiplied(by: factor)?.double ?? (number ?? 0) * factor.double
+            let result = decimal?.multiplied(by: factor)?.double ?? (number ?? 0) * factor.double
             return result.isFinite ? .value(.double(result)) : .bad(.decodeError)
         }
     }

@@ -7,8 +7,8 @@ extension PointValue {
         case .bool(let isOn): isOn ? "true" : "false"
         case .int(let integer): String(integer)
         case .uint(let integer): String(integer)
-        case .float, .decimal: shortest?.shown ?? number?.description ?? ""
-        case .double(let double): shortest?.withoutDust.shown ?? double.description
+        case .float, .decimal: decimal?.shown ?? number?.description ?? ""
+        case .double(let double): decimal?.roundedToFifteenDigits.shown ?? double.description
         case .string(let text): text
         }
     }
@@ -16,7 +16,7 @@ extension PointValue {
 
 extension DecimalNumber {
     /// Without zeros at its end, as ``PointValue/plain`` of a double.
-    package var plain: String { withoutDust.shown }
+    package var plain: String { roundedToFifteenDigits.shown }
 
     /// Without zeros at its end; with a power of ten only where there would be more zeros than anybody counts.
     fileprivate var shown: String {
@@ -27,7 +27,7 @@ extension DecimalNumber {
     }
 
     /// Of a fraction with 16 digits or more the nearest number with 15; integers are exact and stay so.
-    fileprivate var withoutDust: DecimalNumber {
+    fileprivate var roundedToFifteenDigits: DecimalNumber {
         guard exponent < 0 else { return self }
         var number = self
         var rest: Int64 = 0

@@ -41,15 +41,6 @@ package enum PointValue: Hashable, Sendable {
         }
     }
 
-    /// The number as the shortest decimal that names it, where that has no more digits than 64 bits hold.
-    package var shortest: DecimalNumber? {
-        switch self {
-        case .float(let value): DecimalNumber(value.description)
-        case .double(let value): DecimalNumber(value.description)
-        case .null, .bool, .int, .uint, .decimal, .string: exact
-        }
-    }
-
     package init(unsigned value: UInt64) {
         self = value <= UInt64(Int64.max) ? .int(Int64(value)) : .uint(value)
     }

@@ -1,16 +1,17 @@
+package import Engine
 package import Model
 
 /// The answer to an ad-hoc read, as the shell and the local socket give it.
 package struct ReadDocument: Sendable {
-    package struct Row: Hashable, Sendable {
-        package var point: String
-        package var value: PointValue
-        package var unit: String?
-        /// What the value is called (`enum`).
-        package var label: String?
-        package var reasons: QualityReasons
+    fileprivate struct Row: Hashable, Sendable {
+        var point: String
+        var value: PointValue
+        var unit: String?
+        /// The name of the value (`enum`).
+        var label: String?
+        var reasons: QualityReasons
 
-        package init(point: Point, value: PointValue, reasons: QualityReasons) {
+        init(point: Point, value: PointValue, reasons: QualityReasons) {
             self.point = point.name
             self.value = value
             self.reasons = reasons
@@ -21,17 +22,30 @@ package struct ReadDocument: Sendable {
 
     private let device: String
     private let rows: [Row]
+    private let fault: DeviceFault?
 
-    package init(device: String, rows: [Row]) {
+    /// - Parameters:
+    ///   - readings: see ``Poller/readNow(_:)``.
+    ///   - fault: the last one of the device; given where a value is bad for it.
+    package init(
+        device: String, readings: [(point: Point, value: PointValue, reasons: QualityReasons)],
+        fault: DeviceFault? = nil
+    ) {
+        let rows = readings.map { Row(point: $0.point, value: $0.value, reasons: $0.reasons) }
         self.device = device
         self.rows = rows
+        self.fault = fault.flatMap { fault in
+            rows.contains { $0.reasons.quality == .bad && $0.reasons.contains(fault.reason) } ? fault : nil
+        }
     }
 
-    /// `{"device":…,"readings":[{"point","value","label","unit","quality","reasons"}]}`
+    /// `{"device":…,"last_fault":…,"readings":[{"point","value","label","unit","quality","reasons"}]}`; `last_fault` is
+    /// there where the device did not give a value, and gives the cause in words.
     package var json: [UInt8] {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
             json.member("device") { $0.string(device) }
+            json.optional("last_fault", fault?.words) { $0.string($1) }
             json.member("readings") { $0.array { list in rows.forEach { list.reading($0, device) } } }
         }
         return json.bytes

@@ -38,7 +38,7 @@ extension PolicyParser {
         }
     }
 
-    private func number(_ number: Double) -> String {
+    func number(_ number: Double) -> String {
         String(decoding: JSONValue.double(number).bytes, as: UTF8.self)
     }
 

@@ -15,8 +15,8 @@ extension PolicyParser {
         field.problems.warning(
             field.place,
             """
-            \(name): \(isLow ? "min" : "max") \(text(bound)) lies between two raw steps of \(id); the \
-            \(isLow ? "least" : "largest") value that can be written is \(text(held))
+            \(name): \(isLow ? "min" : "max") \(number(bound)) lies between two raw steps of \(id); the \
+            \(isLow ? "least" : "largest") value that can be written is \(number(held))
             """)
     }
 
@@ -71,10 +71,6 @@ extension PolicyParser {
         if isPrevious {
             warn("fallback", "\(id) has no previous value (readback: none); at the end of a lease its value stays")
         }
-    }
-
-    private func text(_ number: Double) -> String {
-        String(decoding: JSONValue.double(number).bytes, as: UTF8.self)
     }
 }
 

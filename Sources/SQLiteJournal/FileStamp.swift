@@ -1,7 +1,7 @@
 import Foundation
 import Model
 
-/// What tells a file from a copy of itself, written into the file: its inode, and when it was last changed. Whoever copies a
+/// What tells a file from a copy of itself, written into the file: its inode, and when it was last changed. Copying a
 /// file back gives it another inode or another time of change, which cannot be set. A snapshot of the whole file system has
 /// both, and is not found this way.
 struct FileStamp: Hashable, Sendable {

@@ -278,7 +278,7 @@ struct JournalOpening {
         guard (try? lock.write(known)) == nil else { return }
         refused?.isMarked = false
         guard forgottenStarts == 0 else { return }
-        let since = place.mark?.stamp?.time ?? UnixTime(milliseconds: 1_735_689_600_000)
+        let since = place.mark?.stamp?.time ?? .earliestPlausible
         skipForgotten(place, since: since, "the mark of the state folder cannot be written")
     }
 }

@@ -5,6 +5,13 @@ struct DevicesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "devices",
         abstract: "Which assets are connected, since when, how well they answer, what they refuse.",
+        subcommands: [DeviceList.self, ForgetDevice.self], defaultSubcommand: DeviceList.self)
+}
+
+struct DeviceList: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Which assets are connected, since when, how well they answer, what they refuse.",
         discussion: """
             Asks the running gateway. Columns: age of the last usable value, share of polls that gave none (since the \
             start, and of the last 64), polls that the bus was too busy for.
@@ -29,6 +36,33 @@ struct DevicesCommand: ParsableCommand {
             let overview = try DeviceOverview.ask(stateFolder: folder)
             let text = Array((refused ? overview.refusedText : overview.text).utf8)
             Console.data(json ? overview.json : text)
+        }
+    }
+}
+
+struct ForgetDevice: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget",
+        abstract: "Forget what was learned of a device: refused addresses, limits.",
+        discussion: """
+            Tells the running gateway, which asks the device for everything again as its profile says: after a repair, a
+            new firmware, or an exchange for the same model. SunSpec models are kept: they are checked at each connect.
+            Exit code 1 when no gateway runs or it has no such device.
+            """)
+
+    @OptionGroup var state: StateOption
+
+    @Argument(help: "Id of the device in the site file.")
+    var device: String
+
+    @Flag(help: "Print one JSON document.")
+    var json = false
+
+    func run() throws {
+        let folder = try state.folder().path
+        try orComplain {
+            let reset = try LearnedReset.ask(of: device, stateFolder: folder)
+            Console.data(json ? reset.json : Array(reset.text.utf8))
         }
     }
 }

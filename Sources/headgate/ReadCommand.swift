@@ -61,6 +61,8 @@ struct ReadCommand: AsyncParsableCommand {
         } else {
             for row in rows { Console.data(Array(ReadLine(row).text.utf8)) }
         }
-        return rows.allSatisfy { $0["quality"]?.text != "bad" }
+        let isGood = rows.allSatisfy { $0["quality"]?.text != "bad" }
+        if !isGood, let fault = reply["last_fault"]?.text { Console.talk("headgate: \(device): \(fault)") }
+        return isGood
     }
 }

@@ -101,6 +101,32 @@ class Flooded(unittest.TestCase):
         self.assertLess(sum(leaf["kind"] == "refused" for leaf in leaves), 50 + FLOOD_SECONDS // 20)
         self.assertEqual(len([1 for word, _ in plant.writes("d0/sp00") if word == 300]), 1)
 
+    def test_a_flood_of_large_plain_json_does_not_delay_the_kill_switch(self):
+        plant = Plant({"opt": MACHINE, "stolen": MACHINE, "anna": {"category": "operator"}}, POLICIES)
+        self.addCleanup(plant.close)
+        document = set_command("d0/sp02", 50, rationale={"text": "x" * 100, "expected": [
+            {"point": "d0/sp02", "change": n, "unit": "Cel", "within_s": 60} for n in range(430)]})
+        payload = json.dumps(document).encode()
+        self.assertTrue(28_000 < len(payload) < 32_768, len(payload))
+        took = []
+        with contextlib.ExitStack() as stack:
+            clients = [attacker(stack, plant) for _ in range(2)]
+            for number in range(6000):
+                clients[number % 2].publish(f"{ROOT}/c/req/d0/sp02", payload, 1)
+            rig.wait_for("the flood", 10, lambda: plant.figures()["junk"] + plant.figures()["requests"] > 100)
+            for _ in range(4):
+                for on in (True, False):
+                    asked = time.monotonic()
+                    plant.order("anna", order="lockout", scope="point:d0/sp00", on=on, reason="flood")
+                    plant.ear.wait("lockout", lambda: ("lockout" in plant.slot("d0/sp00")) is on, 30)
+                    took.append(time.monotonic() - asked)
+            figures = plant.figures()
+        taken = figures["junk"] + figures["requests"]
+        print(f"kill switch in a flood of {len(payload)} bytes: {[round(t, 2) for t in took]} s, {taken} taken by then")
+        self.assertLess(max(took), 2)
+        self.assertEqual(plant.writes("d0/sp02"), [])
+        plant.expect(plant.send(set_command("d0/sp01", 30)), "verified", seconds=60)
+
     def attack(self, plant, replayed, stop, sent):
         """So many messages a second, a third of each kind, from a client of its own."""
         again = plant.issuers.sign(replayed, "opt")

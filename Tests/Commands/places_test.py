@@ -250,7 +250,7 @@ class PowerCycle(Case):
         cls.plant = PlacesPlant({"d0": ("test/simple", cls.device)}, {"all": policy("one", "two", "alone")})
         cls.addClassCleanup(cls.plant.close)
 
-    def test_a_device_that_restarts_loses_its_setpoints_and_nobody_has_to_release_them(self):
+    def test_a_device_that_restarts_loses_its_setpoints_and_no_person_has_to_release_them(self):
         held = [self.verified("d0/one", 30)[0], self.verified("d0/two", 31)[0]]
         self.device.off()
         time.sleep(1.5)

@@ -315,7 +315,8 @@ class Plant:
                 self.subscriptions(i) > known[i] for i in range(len(self.brokers))))
 
     def subscriptions(self, index):
-        return self.brokers[index].tail(100_000).count(f"{ROOT}/c/ctl")
+        log = self.brokers[index].tail(100_000)
+        return min(log.count(f"{ROOT}/{topic}") for topic in ("c/ctl", "c/req/#"))
 
     def stop(self, seconds=20):
         took = self.gateway.stop(seconds)

@@ -45,7 +45,7 @@ class PutBack(unittest.TestCase):
             shutil.copy2(path, self.state)
 
     def execute(self, point, value):
-        """A command that is carried out; what was sent, for whoever sends it again."""
+        """A command that is carried out; what was sent, for a test that sends it again."""
         document = set_command(point, value, lease={"seconds": 300})
         payload = self.plant.issuers.sign(document, "opt")
         self.plant.publish(point, payload)

@@ -111,7 +111,10 @@ import Testing
         if place < 2 {
             #expect(outcome == .refused(4))
         } else {
-            #expect(outcome == .indeterminate("refused with exception 4 (while committing); it now reads 50"))
+            #expect(
+                outcome
+                    == .indeterminate(
+                        "refused with exception 4 (server device failure) (while committing); it now reads 50"))
         }
         let sent = rig.bus.writes.map(\.write)
         #expect(sent.count == place + 2)

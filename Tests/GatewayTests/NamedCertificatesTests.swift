@@ -38,11 +38,7 @@ import Testing
                 mqtt: "mqtts://127.0.0.1:1"
                 tls: {ca: \(at(ca)), certificate: \(at(certificate)), key: \(at(key))}
             """
-        try text.write(toFile: at("site.yaml"), atomically: true, encoding: .utf8)
-        let loaded = SiteFile.load(path: at("site.yaml"), shippedProfiles: ShippedFiles.profiles)
-        let site = try #require(loaded.value, "\(loaded.problems)")
-        let now = Date(timeIntervalSinceNow: days * 86_400)
-        let problems = NamedFiles(site, in: at("site.yaml"), now: now).problems
+        let problems = try folder.namedFiles(text, now: Date(timeIntervalSinceNow: days * 86_400)).problems
         #expect(problems.allSatisfy { $0.severity == .warning })
         return problems.map(\.message)
     }

@@ -4,6 +4,16 @@ import Gateway
 import Profiles
 import Testing
 
+extension Folder {
+    /// Writes a site file into the folder, and says what is wrong with the files that it names.
+    func namedFiles(_ text: String, now: Date? = nil) throws -> NamedFiles {
+        let site = path + "/site.yaml"
+        try text.write(toFile: site, atomically: true, encoding: .utf8)
+        let loaded = SiteFile.load(path: site, shippedProfiles: ShippedFiles.profiles)
+        return NamedFiles(try #require(loaded.value, "\(loaded.problems)"), in: site, now: now)
+    }
+}
+
 /// Paths that a site file names and that are something else than a file of a sensible size.
 @Suite(.timeLimit(.minutes(1))) struct NamedFilesTests {
     /// What a path can be instead of a regular file.
@@ -81,10 +91,7 @@ import Testing
             commands:
               issuers: {desk: {hmac_file: \(path), category: operator}}
             """
-        let site = folder.path + "/site.yaml"
-        try text.write(toFile: site, atomically: true, encoding: .utf8)
-        let loaded = SiteFile.load(path: site, shippedProfiles: ShippedFiles.profiles)
-        let problems = NamedFiles(try #require(loaded.value, "\(loaded.problems)"), in: site).problems
+        let problems = try folder.namedFiles(text).problems
         #expect(problems.map(\.severity) == [.error, .warning, .warning, .warning, .warning])
         #expect(problems.allSatisfy { $0.message.contains(path) })
     }
@@ -92,17 +99,15 @@ import Testing
     @Test func checkNamesASecretThatEveryAccountCanRead() throws {
         let folder = try Folder()
         defer { folder.remove() }
-        let (password, site) = (folder.path + "/password", folder.path + "/site.yaml")
+        let password = folder.path + "/password"
         let text = """
             gateway: {id: gw, owner: me, state: \(folder.path)}
             connections: {line: {tcp: 127.0.0.1:1}}
             devices: {meter: {profile: eastron/sdm630, connection: line, unit: 1, owner: me}}
             publish: {plant: {mqtt: "mqtt://127.0.0.1:1", username: gw, password_file: \(password)}}
             """
-        try text.write(toFile: site, atomically: true, encoding: .utf8)
         try Data("secret\n".utf8).write(to: URL(fileURLWithPath: password))
-        let loaded = SiteFile.load(path: site, shippedProfiles: ShippedFiles.profiles)
-        let files = NamedFiles(try #require(loaded.value), in: site)
+        let files = try folder.namedFiles(text)
         for (mode, isOpen) in [(0o644, true), (0o604, true), (0o602, true), (0o640, false), (0o600, false)] {
             try #require(chmod(password, mode_t(mode)) == 0)
             #expect(files.problems.count == (isOpen ? 1 : 0))

@@ -169,6 +169,18 @@ import Testing
         }
     }
 
+    @Test func aChainWithoutAnEndMarkIsNamed() async throws {
+        defer { folder.remove() }
+        var words = Self.inverter(base: 40_000, common: 66)
+        let end = try #require(words.keys.max())
+        (words[end], words[end - 1]) = (nil, nil)
+        let field = try TCPSimulator(port: 0, units: [1: Self.unit(words)])
+        defer { field.stop() }
+        try await withGateway(try load(port: field.port)) {
+            try await wait(for: "inv: models 1, 103, 123, 160 from 40000, without an end mark", overview)
+        }
+    }
+
     @Test func aReadWithoutAGatewayFindsTheModelsItself() async throws {
         defer { folder.remove() }
         let field = try TCPSimulator(port: 0, units: [1: Self.unit(Self.inverter(base: 50_000, common: 65))])

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Synchronization
 
 /// A TCP server on loopback that answers each request with whatever the test says: bytes, silence, the end.
@@ -24,20 +25,8 @@ final class HostilePeer: Sendable {
 
     init(react: @escaping @Sendable (Int, [UInt8]) -> Reaction) throws {
         self.react = react
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let socket = listener
-        withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(socket, $0, length)
-                _ = listen(socket, 8)
-                _ = getsockname(socket, $0, &length)
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let listening = LoopbackListener(backlog: 8)
+        (listener, port) = (listening.descriptor, listening.port)
         Thread { [self] in
             while !isStopping.load(ordering: .relaxed) {
                 let client = accept(listener, nil, nil)

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Synchronization
 
 /// A peer on loopback that answers each connection with the bytes that a test gives, whatever the client sends, and ends it.
@@ -11,20 +12,8 @@ final class ScriptedBroker: Sendable {
 
     /// - Parameter script: what happens on a connection, in order of their coming; the connection ends with it.
     init(_ script: @escaping Script) {
-        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(socket, $0, length)
-                _ = listen(socket, 16)
-                _ = getsockname(socket, $0, &length)
-            }
-        }
-        listener = socket
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let listening = LoopbackListener(backlog: 16)
+        (listener, port) = (listening.descriptor, listening.port)
         Thread { [self] in
             while case let client = accept(listener, nil, nil), client >= 0 {
                 let number = accepted.withLock { count in

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Synchronization
 
 /// Stands between a client and a broker on loopback, writes down what kinds of packets the client really sends, and cuts
@@ -16,18 +17,8 @@ final class TCPProxy: Sendable {
 
     init(to target: Int) throws {
         self.target = target
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = Self.loopback(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let socket = listener
-        withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(socket, $0, length)
-                _ = listen(socket, 8)
-                _ = getsockname(socket, $0, &length)
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let listening = LoopbackListener(backlog: 8)
+        (listener, port) = (listening.descriptor, listening.port)
         Thread { [self] in
             while true {
                 let client = accept(listener, nil, nil)
@@ -57,17 +48,9 @@ final class TCPProxy: Sendable {
         cut()
     }
 
-    private static func loopback(_ port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        return address
-    }
-
     private func serve(_ client: Int32) {
         let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = Self.loopback(target)
+        var address = LoopbackListener.address(port: target)
         let isOpen = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0

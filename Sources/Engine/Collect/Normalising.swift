@@ -122,6 +122,7 @@ extension PolledDevice {
 struct PollVerdict: Hashable, Sendable {
     private(set) var valueCount = 0
     private(set) var badCount = 0
+    private var busyCount = 0
     /// The reasons of the worst value.
     private(set) var worst: QualityReasons = []
 
@@ -131,13 +132,19 @@ struct PollVerdict: Hashable, Sendable {
         if isAbsent { return }
         let quality = reasons.quality
         if quality == .bad { badCount += 1 }
+        if reasons.contains(.deviceBusy) { busyCount += 1 }
         if worst.quality < quality { worst = reasons }
     }
+
+    /// Whether the poll gave any value that can be used.
+    var hasValues: Bool { badCount < valueCount || worst.contains(.configSuspect) }
 
     var state: DeviceState {
         // Values of the wrong device are not what was asked for.
         if worst.contains(.configSuspect) { return .degraded }
-        return badCount == 0 ? .online : badCount < valueCount ? .degraded : .offline
+        // A device that says that it is busy is there.
+        if badCount == busyCount { return .online }
+        return badCount < valueCount || busyCount > 0 ? .degraded : .offline
     }
 }
 

@@ -1,3 +1,5 @@
+import Model
+
 /// The largest packet that a broker takes: what it announces, or what was learned from packets that it refused. A pure
 /// machine; time comes in as an argument.
 ///
@@ -86,7 +88,7 @@ package struct PacketLimit: Hashable, Sendable {
         let size =
             "the broker \(how) a packet of \(refused.byteCount) bytes to \(refused.topic) without having announced a"
             + " limit: at most \(current) bytes are sent"
-        return [closed, size].compactMap { $0 }.joined(separator: "; ")
+        return [closed, size].joinedWords
     }
 
     // MARK: - What happens

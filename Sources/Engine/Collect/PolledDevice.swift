@@ -13,6 +13,7 @@ package struct PolledDevice: Sendable {
     private var quantities: QuantityLimits
     private var silences = Silences()
     private var refusals = WholeRefusals()
+    private var misfits = Misfits()
     var points: [PolledPoint]
     /// Whether any point has its value in several places.
     let hasParts: Bool
@@ -69,7 +70,14 @@ package struct PolledDevice: Sendable {
         Dictionary(uniqueKeysWithValues: zip(device.points, points).map { ($0.name, $1.nextNumber) })
     }
 
-    /// The device refused `block` with exception 02 or 03.
+    /// Forgets what was found out about the addresses: everything is asked for again as the profile says.
+    mutating func forgetLearned() {
+        (cuts, parked, quantities) = ([], [:], QuantityLimits())
+        (silences, refusals, misfits) = (Silences(), WholeRefusals(), Misfits())
+        makePlan()
+    }
+
+    /// The device refused `block` with exception 02 or 03, or cannot answer for it.
     ///
     /// - Returns: the smaller blocks to ask for instead; empty when a single value is the refused one, which is then parked.
     mutating func refused(_ block: ReadBlock, job: Int, at now: Duration) -> [ReadBlock] {
@@ -90,6 +98,7 @@ package struct PolledDevice: Sendable {
             $0.span.table == block.span.table && block.span.start <= $0.span.start && $0.span.end <= block.span.end
         }
         silences.divided(block.span, into: pieces.map(\.span))
+        misfits.divided(block.span, into: pieces.map(\.span))
         // That a hole was refused says nothing about how many registers would have been given.
         if block.bridges.isEmpty { quantities.divided(block.span, into: pieces.map(\.span), at: allCuts) }
         return pieces
@@ -126,6 +135,16 @@ package struct PolledDevice: Sendable {
     /// Whether the device answers for single values of the block, and not for the block.
     func isTooLarge(_ block: ReadBlock) -> Bool {
         block.edges.count > 1 && silences.isTooLarge(block.span)
+    }
+
+    // MARK: - Answers of another length
+
+    /// The device gave an answer for `block` that does not fit. Returns whether it does so for good.
+    mutating func misfits(_ block: ReadBlock) -> Bool { misfits.isConvincing(block.span) }
+
+    /// Why a parked block has no words.
+    func parkedFault(_ block: ReadBlock) -> PollFault {
+        PollFault(misfits.contains(block.span) ? .protocolError : .badAddress)
     }
 
     // MARK: - Limit or border
@@ -182,6 +201,7 @@ package struct PolledDevice: Sendable {
     /// - Returns: whether that changed what is known.
     mutating func answered(_ block: ReadBlock) -> Bool {
         silences.answered(block.span)
+        misfits.answered(block.span)
         refusals.answered()
         let unnecessary = quantities.answered(block.span)
         let wasParked = !parked.isEmpty && parked.removeValue(forKey: block.span) != nil

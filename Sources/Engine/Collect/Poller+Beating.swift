@@ -32,7 +32,7 @@ extension Poller {
 extension WriteFailure {
     fileprivate var reason: String {
         switch self {
-        case .refused(let code): "exception \(code)"
+        case .refused(let code): ExceptionMeaning.noted(code)
         case .notSent(let words), .indeterminate(let words): words
         }
     }

@@ -72,6 +72,7 @@ extension Poller {
                 case .failure(.refused(let code)) where (1...3).contains(code): walk.received(.refused)
                 case .failure(let error):
                     noteFailure(error, of: index, cost: cost)
+                    await keepFault(error, reading: span, of: index)
                     return .silent(PollFault(error).reason)
                 }
             }

@@ -275,6 +275,7 @@ extension Poller {
             case .success, .failure(.invalidRequest): return result
             case .failure(let error):
                 noteFailure(error, of: index, cost: cost)
+                await keepFault(error, reading: span, of: index)
                 guard error.isPassing, attempt < Self.readAttempts else { return result }
                 attempt += 1
             }
@@ -291,6 +292,7 @@ extension Poller {
             try await bus.write(
                 write, unit: device.unit, timeout: timeout(ofUnit: device.unit), session: session)
         } catch {
+            keepFault(error, writing: write, of: index)
             await rest(device.limits.pause)
             return error
         }
@@ -332,7 +334,7 @@ extension BusError {
         switch self {
         case .linkDown(let words), .garbled(let words), .mismatch(let words), .invalidRequest(let words): words
         case .noResponse: "no answer in time"
-        case .refused(let code): "refused with exception \(code)"
+        case .refused(let code): "refused with \(ExceptionMeaning.noted(code))"
         }
     }
 }

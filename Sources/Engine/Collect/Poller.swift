@@ -187,7 +187,8 @@ package actor Poller {
             if let lost {
                 answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(lost)))
             } else if devices[index].isParked(block, at: now) || budget == 0 {
-                answers.append(PollAnswer(block: block, time: clock.utc, result: .failure(PollFault(.badAddress))))
+                answers.append(
+                    PollAnswer(block: block, time: clock.utc, result: .failure(devices[index].parkedFault(block))))
             } else {
                 budget -= 1
                 let (answer, error) = await askCarefully(block, of: due.slot, onFirst: isFirst ? due : nil)
@@ -261,6 +262,7 @@ package actor Poller {
                 attempt += 1
             case .failure(let error):
                 noteFailure(error, of: index, cost: cost)
+                await keepFault(error, reading: block.span, of: index)
                 return (PollAnswer(block: block, time: time, result: .failure(PollFault(error))), error)
             }
         }
@@ -301,10 +303,21 @@ package actor Poller {
         switch error {
         case .refused(2)?, .refused(3)?: break
         case .noResponse? where devices[index].isTooLarge(block): break
+        case .mismatch? where devices[index].misfits(block): break
         case .refused?, .noResponse?, .linkDown?, .garbled?, .mismatch?, .invalidRequest?, nil: return []
         }
         defer { tellLearned(of: index) }
         return devices[index].refused(block, job: job, at: clock.uptime)
+    }
+
+    /// Forgets what was found out about the addresses of a device.
+    ///
+    /// - Returns: false for a device that is not here.
+    package func forgetLearned(of device: String) -> Bool {
+        guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return false }
+        devices[index].forgetLearned()
+        tellLearned(of: index)
+        return true
     }
 
     func tellLearned(of index: Int) {
@@ -337,10 +350,10 @@ package actor Poller {
         let news = timing[index].news(at: clock.uptime)
         board.update(devices[index].device.id) { status in
             // Rest says nothing about the device.
-            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: state == .offline) }
+            if !verdict.worst.contains(.outOfService) { status.countPoll(failed: !verdict.hasValues) }
             if let news { status.timing = news }
             if status.state != state { (status.state, status.since) = (state, now) }
-            if state != .offline { status.lastGood = now }
+            if verdict.hasValues { status.lastGood = now }
             status.trouble = verdict.worst.quality == .good ? nil : verdict.worst.reasons.last?.code
         }
     }
@@ -389,7 +402,7 @@ package actor Poller {
     private func current(_ device: String) async -> [(point: Point, value: PointValue, reasons: QualityReasons)]? {
         guard let index = devices.firstIndex(where: { $0.device.id == device }) else { return nil }
         var answers: [[PollAnswer]] = []
-        for job in devices[index].plan.jobs { answers.append(await answersNow(job, index)) }
+        for job in devices[index].plan.jobs.indices { answers.append(await answersNow(job, index)) }
         if !answers.joined().allSatisfy(\.isSilence) { await identifyBeforeJudging(index, .urgent) }
         let rows = answers.enumerated().flatMap { job, answers in
             let samples = devices[index].decode(answers, of: job)
@@ -401,16 +414,33 @@ package actor Poller {
         }
     }
 
-    private func answersNow(_ job: PollJob, _ index: Int) async -> [PollAnswer] {
+    private func answersNow(_ job: Int, _ index: Int) async -> [PollAnswer] {
         var answers: [PollAnswer] = []
-        for block in job.blocks {
+        var blocks = devices[index].plan.jobs[job].blocks[...]
+        var budget = Self.extraRequests
+        while let block = blocks.popFirst() {
             await takeSlot(index, .urgent)
             let sent = clock.uptime
             let result = await read(block.span, unit: devices[index].device.unit)
             slots.release(index, .urgent, used: clock.uptime - sent)
             let time = middle(since: sent)
-            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
+            if case .failure(let error) = result { await keepFault(error, reading: block.span, of: index) }
             await rest(devices[index].device.limits.pause)
+            if case .failure(let error) = result, budget > 0 {
+                budget -= 1
+                var smaller = divided(block, after: error, job: job, of: index)
+                // There is no next poll that would show that it is always so.
+                if case .mismatch = error, smaller.isEmpty {
+                    smaller = divided(block, after: error, job: job, of: index)
+                }
+                if !smaller.isEmpty {
+                    blocks = smaller + blocks
+                    continue
+                }
+            } else if case .success = result, devices[index].answered(block) {
+                tellLearned(of: index)
+            }
+            answers.append(PollAnswer(block: block, time: time, result: result.mapError(PollFault.init)))
         }
         return answers
     }

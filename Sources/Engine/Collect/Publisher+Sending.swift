@@ -98,7 +98,8 @@ extension Publisher {
             for (message, token) in zip(messages, parts.tokens(for: entry.position, count: messages.count)) {
                 packetLimit.sent(token, message)
                 do throws(UplinkError) { try uplink.publish(message, token: token) } catch {
-                    packetLimit.forget(token)
+                    // The session may have ended at this packet.
+                    if error != .notConnected { packetLimit.forget(token) }
                     throw error
                 }
             }
@@ -188,8 +189,8 @@ extension Publisher {
             try uplink.publish(message, token: token)
         } catch {
             announcementsInFlight[token] = nil
-            packetLimit.forget(token)
             guard error != .notConnected else { return }
+            packetLimit.forget(token)
             refusedTopics.refused(message.topic, Self.words(error), retry: announcement, at: clock.uptime)
         }
     }

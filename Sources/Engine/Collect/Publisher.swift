@@ -309,6 +309,6 @@ package actor Publisher {
                 "the broker refuses publishes with MQTT reason code \(code)\(meaning.isEmpty ? "" : " (\(meaning))");"
                 + " \(pending.parkedCount) rows wait, trying again"
         }
-        return [rows, refusedTopics.words].compactMap { $0 }.joined(separator: "; ")
+        return [rows, refusedTopics.words].joinedWords ?? ""
     }
 }

@@ -60,7 +60,7 @@ struct SequenceBreak: Hashable {
 
     private var words: String {
         switch failure {
-        case .refused(let code): "refused with exception \(code)"
+        case .refused(let code): "refused with \(ExceptionMeaning.noted(code))"
         case .notSent(let reason), .indeterminate(let reason): reason
         }
     }

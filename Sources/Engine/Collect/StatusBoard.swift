@@ -29,6 +29,8 @@ package struct DeviceStatus: Hashable, Sendable {
     package var timing = PollTiming()
     /// The worst reason of the last poll in words, nil when all was well.
     package var trouble: String?
+    /// What went wrong last; it stays when all is well again.
+    package var lastFault: DeviceFault?
     /// What was found out about its addresses.
     package var learned = LearnedAddresses()
     /// Whether it is the device that its profile describes.
@@ -39,6 +41,11 @@ package struct DeviceStatus: Hashable, Sendable {
     private var recent: UInt64 = 0
 
     package init() {}
+
+    /// The last fault, where it is what troubles the device now.
+    package var faultOfTrouble: DeviceFault? {
+        lastFault.flatMap { $0.reason.code == trouble ? $0 : nil }
+    }
 
     /// Polls that failed among the last 64.
     package var recentlyFailed: Int { recent.nonzeroBitCount }

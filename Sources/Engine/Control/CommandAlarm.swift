@@ -61,4 +61,15 @@ package struct CommandBroker: Hashable, Sendable {
     package var topics: [String: UInt64] = [:]
 
     package init() {}
+
+    /// Two sessions with the same broker as one.
+    package func merging(_ other: CommandBroker) -> CommandBroker {
+        var both = self
+        both.isConnected = isConnected && other.isConnected
+        both.refused += other.refused
+        both.topics.merge(other.topics) { $0 + $1 }
+        let words = trouble == other.trouble ? [trouble] : [trouble, other.trouble]
+        both.trouble = words.joinedWords
+        return both
+    }
 }

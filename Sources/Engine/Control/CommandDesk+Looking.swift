@@ -1,7 +1,7 @@
 import Model
 
 /// Asking devices for what a command needs to know and no poll has told: after a start, at points with a slow period, at
-/// places that nobody polls.
+/// places that no poll reads.
 extension CommandDesk {
     /// Requests that may wait for a device at once. Beyond, they are judged by what is known.
     private static let questionLimit = 64
@@ -10,8 +10,8 @@ extension CommandDesk {
 
     // MARK: - Requests that wait
 
-    /// Whether the request waits for an answer of a device, or behind one that does. It is not acknowledged meanwhile: whoever
-    /// delivers it delivers it again if the gateway dies.
+    /// Whether the request waits for an answer of a device, or behind one that does. It is not acknowledged
+    /// meanwhile: the broker delivers it again if the gateway dies.
     mutating func isAwaiting(_ request: IncomingRequest) -> Bool {
         guard questions.count < Self.questionLimit, objection(to: request) == nil, known(request) == nil else {
             return false
@@ -158,8 +158,7 @@ extension CommandDesk {
 
     /// Without a ledger nothing is taken.
     private mutating func refuseQuestions() {
-        let refusal = DeskRefusal(
-            code: .auditUnavailable, message: "the ledger cannot be written; nothing is commanded")
+        let refusal = DeskRefusal.ledgerAway()
         for request in questions.map(\.request) {
             output.messages.append(
                 .event(

@@ -52,7 +52,7 @@ extension CommandDesk {
         }
         if isUnset(sample, finding) { return lose(command, shown: sample.value) }
         guard sample.value != .null else {
-            // A rest that somebody here asked for says nothing about the device.
+            // A pause of polling that a person asked for says nothing about the device.
             guard !sample.reasons.contains(.outOfService) else { return }
             points[point]?.unseenSince = control.unseenSince ?? now.uptime
             return
@@ -133,7 +133,7 @@ extension CommandDesk {
 
     // MARK: - What follows
 
-    /// The device does not hold what it was told: the hold ends as a lease does, and nobody has to release anything.
+    /// The device does not hold what it was told: the hold ends as a lease does, and no person has to release it.
     private mutating func lose(_ command: ActiveCommand, shown: PointValue) {
         let device = PointID.parts(of: command.point).device
         restarts[device] = now.uptime

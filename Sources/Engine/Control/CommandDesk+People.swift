@@ -199,7 +199,7 @@ extension CommandDesk {
         }
         if order.sender == .lockoutFile { return objectionToLockoutFile(order.order) }
         guard let by = site.issuers[name], by.category.isPerson else {
-            // Whoever commands may stop, nobody but a person may let go.
+            // Each issuer that may command may stop; only a person may let go.
             if order.order.isStop, site.issuers[name]?.category.mayCommand ?? false { return nil }
             return DeskRefusal(code: .notAuthorised, message: "\(name) is not a person that the site file names")
         }

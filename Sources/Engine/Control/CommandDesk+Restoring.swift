@@ -133,7 +133,7 @@ extension CommandDesk {
         case .verified(let readback): succeeded(point, readback)
         case .unverified: succeeded(point, nil)
         case .differs, .clamped: failedAttempt(point, "the device shows another value")
-        case .refused(let code): failedAttempt(point, "exception \(code)")
+        case .refused(let code): failedAttempt(point, ExceptionMeaning.noted(code))
         case .notSent(let reason), .wrongDevice(let reason): failedAttempt(point, reason)
         case .indeterminate(let reason):
             points[point]?.restoration?.isUnknown = true

@@ -186,10 +186,7 @@ extension CommandDesk {
         }
         if !ids.isEmpty { output.record(finished.bounds) }
         let digests = orders.forget(at: now)
-        for digest in digests {
-            output.record(
-                LedgerRecord(kind: OrderBook.recordKind, key: JSONValue.hex(digest).text ?? "", body: nil))
-        }
+        for digest in digests { output.record(OrderBook.record(digest, nil)) }
         if !digests.isEmpty { output.record(orders.bounds) }
     }
 }

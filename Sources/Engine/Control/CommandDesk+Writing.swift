@@ -106,7 +106,7 @@ extension CommandDesk {
             undo(id, cause: "partial effect")
         case .refused(let code):
             demote(command, "the device refused a write")
-            fail(id, .deviceRejected, "exception \(code)")
+            fail(id, .deviceRejected, ExceptionMeaning.noted(code))
         case .notSent(let reason): fail(id, .notSent, reason)
         case .wrongDevice(let reason): fail(id, .wrongDevice, reason)
         case .indeterminate(let reason):

@@ -359,11 +359,7 @@ package actor ControlRoom {
 
     /// Everything is refused, and nothing is forgotten that stops something.
     private func refuse(_ batch: [DeskEvent], _ given: DeskRefusal? = nil) async {
-        let why = fault.map { ": \($0)" } ?? ""
-        let refusal =
-            given
-            ?? DeskRefusal(
-                code: .auditUnavailable, message: "the ledger cannot be written; nothing is commanded\(why)")
+        let refusal = given ?? .ledgerAway(fault.map { "\($0)" })
         for event in batch {
             switch event {
             case .request(let request):

@@ -19,8 +19,7 @@ package struct ControlledPoint: Hashable, Sendable {
 
     /// Ids of the points of the device that hold its bounds.
     package var boundPoints: [String] {
-        let device = PointID.parts(of: id).device
-        return point.write?.boundPoints.map { "\(device)/\($0)" } ?? []
+        point.write?.boundPoints.map { "\(device)/\($0)" } ?? []
     }
 
     /// How old its newest reading may be before decisions no longer rest on it.

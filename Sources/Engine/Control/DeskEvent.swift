@@ -293,4 +293,13 @@ package struct DeskRefusal: Error, Hashable, Sendable {
         self.code = code
         self.message = message
     }
+
+    /// Without a ledger nothing is taken.
+    ///
+    /// - Parameter fault: why it cannot be written, where that is known.
+    static func ledgerAway(_ fault: String? = nil) -> DeskRefusal {
+        let why = fault.map { ": \($0)" } ?? ""
+        return DeskRefusal(
+            code: .auditUnavailable, message: "the ledger cannot be written; nothing is commanded\(why)")
+    }
 }

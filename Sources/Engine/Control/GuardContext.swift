@@ -108,9 +108,8 @@ package struct GuardContext: Sendable {
     /// The bounds that the device itself holds, by its newest readings; nil where it holds none.
     package var heldBounds: HeldBounds? {
         guard let point, let rule = point.point.write, !rule.boundPoints.isEmpty else { return nil }
-        let device = PointID.parts(of: point.id).device
         return HeldBounds(of: rule) { name in
-            let reading = readings.observed("\(device)/\(name)", at: now)
+            let reading = readings.observed("\(point.device)/\(name)", at: now)
             return reading.flatMap { $0.isTrustworthy ? $0.value.number : nil }
         }
     }

@@ -16,7 +16,7 @@ struct Question: Sendable {
     var awaited: Set<String>
 }
 
-/// A value that somebody or something changed while the device was out of sight.
+/// A value that changed while the device was out of sight.
 struct Doubt: Sendable {
     var sample: ReadingSample
     var since: Duration

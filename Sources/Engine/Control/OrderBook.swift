@@ -67,6 +67,11 @@ struct OrderBook: Sendable {
 
     // MARK: - Records
 
+    /// - Parameter body: nil takes the record of an order away.
+    static func record(_ digest: [UInt8], _ body: [UInt8]?) -> LedgerRecord {
+        LedgerRecord(kind: recordKind, key: DocumentDigest.hex(digest), body: body)
+    }
+
     /// What stays of orders that are forgotten.
     var bounds: LedgerRecord {
         let document = JSONValue.compact([("expires", .stored(forgotten)), ("issued", .stored(latestIssued))])
@@ -83,7 +88,7 @@ struct OrderBook: Sendable {
 extension OrderBook.Entry {
     func record(_ digest: [UInt8]) -> LedgerRecord {
         let body = JSONValue.compact([("expires", .stored(expires)), ("issuer", .string(issuer))])
-        return LedgerRecord(kind: OrderBook.recordKind, key: JSONValue.hex(digest).text ?? "", body: body.bytes)
+        return OrderBook.record(digest, body.bytes)
     }
 
     /// Reads a record. How far the clock was from the truth when it was written is not known: it is kept for `remember` at

@@ -36,11 +36,7 @@ extension JSONValue {
         texts.isEmpty ? .null : .array(texts.map { .string($0) })
     }
 
-    static func hex(_ bytes: [UInt8]) -> JSONValue {
-        let digits = Array("0123456789abcdef".utf8)
-        return .string(
-            String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self))
-    }
+    static func hex(_ bytes: [UInt8]) -> JSONValue { .string(DocumentDigest.hex(bytes)) }
 
     func time(_ key: String) -> UnixTime? {
         self[key]?.integer(in: UnixTime.microsecondRange).map { UnixTime(microseconds: $0) }

@@ -11,7 +11,10 @@ final class CommandCenter: Sendable {
     let hub: CommandHub
     let site: ControlSite
     let metrics: MetricsBook
+    /// One a broker, for what goes out, decisions and orders.
     private let connections: [CommandConnection]
+    /// One a broker, for requests; none where nothing is taken.
+    private let requests: [CommandConnection]
     private let ledger: ReopeningLedger
     private let signer: NoteSigner
     private let lockoutPath: String
@@ -54,11 +57,18 @@ final class CommandCenter: Sendable {
         lockoutPath = folder + "/" + Self.lockoutFileName
         signer = try AuditKey.open(folder: folder, gateway: site.gateway.id)
         let inbound = InboundCommands(
-            gateway: site.gateway.id, keys: keys, skew: site.commands.skew, publishers: site.publishers)
+            gateway: site.gateway.id, keys: keys, skew: site.commands.skew, publishers: site.publishers,
+            takingPlain: Set(self.site.points.covered.filter { $0.policy?.allowsUnsigned == true }.map(\.id)))
         hub = CommandHub(gateway: site.gateway.id, inbound: inbound, clock: clock, logger: logger)
         isTaking = Self.isNeeded(by: site)
-        let subscriptions = isTaking ? CommandTopics(gateway: site.gateway.id).subscriptions : []
-        connections = try site.publishers.map { try CommandConnection($0, subscriptions: subscriptions, clock: clock) }
+        let topics = CommandTopics(gateway: site.gateway.id)
+        let governing = isTaking ? topics.governing : []
+        connections = try site.publishers.map {
+            try CommandConnection($0.name, $0.forSite, subscriptions: governing, clock: clock)
+        }
+        requests = try (isTaking ? site.publishers : []).map {
+            try CommandConnection($0.name, $0.forCommands, subscriptions: topics.requests, clock: clock)
+        }
         room = ControlRoom(
             site: self.site, ledger: ledger, writer: BusWriter(assembly: assembly), uplink: hub,
             outcomes: JournalOutcomes(folder: folder, site: site), clock: clock)
@@ -105,6 +115,11 @@ final class CommandCenter: Sendable {
                         await self.hub.session(of: connection, isConnected: $0, silence: $1)
                     }
                 }
+                group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
+            }
+            for connection in requests {
+                // Whether a broker is there is judged by the session that carries the answers.
+                group.addTask { await connection.followSession { _, _ in } }
                 group.addTask { await connection.followMessages { await self.hub.take($0, from: connection) } }
             }
             await group.waitForAll()
@@ -163,9 +178,14 @@ final class CommandCenter: Sendable {
             let state: CommandsStatus.State = fault != nil ? .refused : isTaking ? .taken : .ending
             var status = CommandsStatus(
                 state: state, fault: fault, unrecorded: await room.unrecordedCount, alarms: await room.alarms)
-            for connection in connections { status.brokers[connection.name] = connection.state }
+            status.brokers = brokers
             return status
         }
+    }
+
+    /// By the name of the publisher: all sessions with its broker as one.
+    private var brokers: [String: CommandBroker] {
+        Dictionary((connections + requests).map { ($0.name, $0.state) }) { $0.merging($1) }
     }
 
     /// The last checkpoint, then goodbye.
@@ -175,7 +195,7 @@ final class CommandCenter: Sendable {
             logger.error("audit entries are lost: the ledger did not come back", metadata: ["entries": "\(lost)"])
         }
         if let note = try? await ledger.checkpoint(signedBy: signer) { await hub.publish(checkpoint: note.bytes) }
-        for connection in connections { await connection.close() }
+        for connection in requests + connections { await connection.close() }
     }
 
     /// To be called when ``run()`` has returned: whoever still waits for the desk waits in vain.
@@ -261,18 +281,18 @@ final class CommandCenter: Sendable {
     private func watchBrokers() async {
         var told: [String: String] = [:]
         while !Task.isCancelled {
-            for connection in connections {
-                connection.retry()
-                let trouble = connection.state.trouble
-                guard told[connection.name] != trouble else { continue }
-                let publisher = Logger.MetadataValue("\(connection.name)")
+            for connection in connections { connection.retry() }
+            for (name, broker) in brokers {
+                let trouble = broker.trouble
+                guard told[name] != trouble else { continue }
+                let publisher = Logger.MetadataValue("\(name)")
                 if let trouble {
                     logger.warning(
                         "command session in trouble", metadata: ["publisher": publisher, "reason": "\(trouble)"])
                 } else {
                     logger.notice("command session connected", metadata: ["publisher": publisher])
                 }
-                told[connection.name] = trouble
+                told[name] = trouble
             }
             do { try await clock.sleep(until: clock.uptime + .seconds(1)) } catch { return }
         }

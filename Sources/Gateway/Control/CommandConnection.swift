@@ -3,8 +3,8 @@ import Model
 import MosquittoUplink
 import Synchronization
 
-/// The connection over which one broker's commands come and their events go: apart from the readings', so that a flood of
-/// the ones does not hold up the others.
+/// A session with one broker for commands, apart from that of the readings. Each broker has two: one takes requests, the
+/// other takes decisions and orders and publishes everything, so that a flood of requests does not hold up a person.
 final class CommandConnection: Sendable {
     /// Messages kept for a broker that is away; beyond, the oldest go, and retained ones are made anew at the next session.
     static let outboxLimit = 1000
@@ -29,12 +29,14 @@ final class CommandConnection: Sendable {
     private let clock: any Timekeeper
     fileprivate let outbox = Mutex(Outbox())
 
-    /// - Parameter settings: of the publisher whose broker it is.
+    /// - Parameters:
+    ///   - name: of the publisher whose broker it is.
+    ///   - settings: of the session.
     /// - Throws: when the connection cannot be set up, in words.
-    init(_ settings: PublisherSettings, subscriptions: [String], clock: any Timekeeper) throws {
-        name = settings.name
+    init(_ name: String, _ settings: PublisherSettings, subscriptions: [String], clock: any Timekeeper) throws {
+        self.name = name
         self.clock = clock
-        uplink = try MosquittoUplink(settings: settings.forCommands, will: nil, intake: IntakeSettings())
+        uplink = try MosquittoUplink(settings: settings, will: nil, intake: IntakeSettings())
         uplink.subscribe(subscriptions)
     }
 
@@ -52,7 +54,7 @@ final class CommandConnection: Sendable {
             let lost = outbox.dropped > 0 ? "\(outbox.dropped) events were dropped while the broker was away" : nil
             let words =
                 outbox.isConnected ? [unsubscribed, outbox.refused.words, outbox.limit.words] : [outbox.reason, lost]
-            state.trouble = words.contains { $0 != nil } ? words.compactMap { $0 }.joined(separator: "; ") : nil
+            state.trouble = words.joinedWords
             return state
         }
     }
@@ -172,10 +174,11 @@ extension CommandConnection.Outbox {
 
     fileprivate mutating func failed(_ token: PublishToken, again: Bool, at now: Duration) {
         guard let message = inFlight.removeValue(forKey: token) else { return }
-        limit.forget(token)
         if again {
+            // The session may have ended at this packet: its size stays a suspect.
             waiting.insert(message, at: 0)
         } else {
+            limit.forget(token)
             refuse(message, "the MQTT library does not take it", at: now)
         }
     }

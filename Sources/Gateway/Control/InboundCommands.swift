@@ -9,8 +9,17 @@ struct InboundCommands: Sendable {
     /// How far a sender's clock may be ahead.
     private let skew: Duration
     private let answers: AnswerTopics
+    private let takingPlain: Set<String>
 
-    init(gateway: String, keys: [String: IssuerKey], skew: Duration, publishers: [PublisherSettings] = []) {
+    /// Plain JSON of a request that no policy takes is read up to this size only, for the id that the refusal names.
+    private static let attributedByteCount = 4096
+
+    /// - Parameter takingPlain: points whose policy takes requests in plain JSON.
+    init(
+        gateway: String, keys: [String: IssuerKey], skew: Duration, publishers: [PublisherSettings] = [],
+        takingPlain: Set<String> = []
+    ) {
+        self.takingPlain = takingPlain
         topics = CommandTopics(gateway: gateway)
         verifier = JWSVerifier(keys: keys)
         self.skew = skew
@@ -25,7 +34,7 @@ struct InboundCommands: Sendable {
         var reply: ReplyAddress?
         let place: String? = if case .request(let point) = inbound { point } else { nil }
         do throws(IntakeProblem) {
-            guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
+            try checkUnread(message, inbound)
             let document = try SignedDocument(message.payload, verifier: verifier)
             // Who proves nothing does not choose what this gateway publishes where.
             if document.keyID != nil { reply = answers.reply(to: message, from: broker) }
@@ -36,6 +45,18 @@ struct InboundCommands: Sendable {
             }
         } catch {
             return .junk(IncomingJunk(point: place, code: error.code, reply: reply, token: token))
+        }
+    }
+
+    /// What need not be read to be refused: a flood of it must not delay others.
+    private func checkUnread(
+        _ message: InboundMessage, _ inbound: CommandTopics.Inbound
+    ) throws(IntakeProblem) {
+        guard !message.isOversized else { throw .tooLarge(limit: SignedDocument.byteLimit) }
+        guard message.payload.first == UInt8(ascii: "{") else { return }
+        guard case .request(let point) = inbound else { throw .format(.badSignature, "it must be signed") }
+        guard takingPlain.contains(point) || message.payload.count <= Self.attributedByteCount else {
+            throw .format(.badSignature, "the policy takes no plain JSON")
         }
     }
 

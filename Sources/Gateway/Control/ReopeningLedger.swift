@@ -32,8 +32,7 @@ actor ReopeningLedger: Ledger {
         do {
             return try await ledger.commit(records, leaves: leaves)
         } catch {
-            if ledger.isBroken { await abandon(ledger) }
-            throw error
+            throw await abandoned(ledger, after: error)
         }
     }
 
@@ -56,8 +55,7 @@ actor ReopeningLedger: Ledger {
         do {
             return try await ledger.checkpoint(signedBy: signer)
         } catch {
-            if ledger.isBroken { await abandon(ledger) }
-            throw error
+            throw await abandoned(ledger, after: error)
         }
     }
 
@@ -67,9 +65,12 @@ actor ReopeningLedger: Ledger {
         opened = nil
     }
 
-    private func abandon(_ ledger: SQLiteLedger) async {
+    /// Lets go of a ledger whose files are not what they were.
+    private func abandoned(_ ledger: SQLiteLedger, after error: LedgerError) async -> LedgerError {
+        guard ledger.isBroken else { return error }
         if opened === ledger { opened = nil }
         await ledger.abandon()
+        return error
     }
 
     private func ledger() throws(LedgerError) -> SQLiteLedger {

@@ -12,13 +12,8 @@ package struct DeviceOverview: Sendable {
 
     /// Asks the gateway that runs on a state folder.
     package static func ask(stateFolder: String) throws(DeskProblem) -> DeviceOverview {
-        guard let answer = ControlClient(stateFolder: stateFolder).ask("devices", timeout: .seconds(5)) else {
-            throw .noGateway(folder: stateFolder)
-        }
-        guard let reply = try? JSONValue(parsing: Array(answer.utf8)) else { throw .unexpected(answer) }
-        if let message = reply["error"] { throw .refused(code: nil, message: message.text ?? "") }
-        guard reply["devices"] != nil else { throw .unexpected(answer) }
-        return DeviceOverview(document: reply)
+        DeviceOverview(
+            document: try ControlClient.document(of: "devices", with: "devices", stateFolder: stateFolder))
     }
 
     package var json: [UInt8] { document.bytes }
@@ -34,7 +29,7 @@ package struct DeviceOverview: Sendable {
         for device in devices { table.add(row(device)) }
         let troubles =
             devices.compactMap(stranger) + devices.compactMap(models) + devices.compactMap(trouble)
-            + devices.compactMap(refusal)
+            + devices.compactMap(fault) + devices.compactMap(refusal)
         return (table.lines + (troubles.isEmpty ? [] : [""] + troubles)).joined(separator: "\n")
     }
 
@@ -53,6 +48,12 @@ package struct DeviceOverview: Sendable {
     private func trouble(_ device: JSONValue) -> String? {
         guard let words = device["trouble_text"]?.text else { return nil }
         return TextTable.safe("\(device.text("id")): \(words) (\(device.text("trouble")))")
+    }
+
+    private func fault(_ device: JSONValue) -> String? {
+        guard let words = device["last_fault"]?.text else { return nil }
+        let age = device["last_fault_age_s"]?.double.map { Self.age(seconds: $0) + " ago" } ?? ""
+        return TextTable.safe("\(device.text("id")): last fault \(age): \(words)")
     }
 
     private func stranger(_ device: JSONValue) -> String? {

@@ -9,7 +9,7 @@ struct DevicesDocument {
 
     /// `{"time","polling":{"lateness_ms"},"devices":[{"id","profile","revision","connection","endpoint","unit","owner",
     /// "state","since","last_good","last_good_age_s","polls","failed_polls","missed_polls","late_polls","recent_polls",
-    /// "recently_failed","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
+    /// "recently_failed","last_fault","last_fault_time","last_fault_age_s","reply_ms":{"p50","p99"},"timeout_ms","lateness_ms":{"p50","p99","worst"},"trouble","trouble_text",
     /// "identity","identity_expected","identity_found","identity_text","refused":[{"table","address","count","points"}],
     /// "limits":{"registers","bits","gap"},"cuts":[{"table","address"}]}]}`; `limits` are those that the device was found to
     /// have beyond what its profile says, absent where there are none; `cuts` is where requests begin anew, because it refused
@@ -68,8 +68,26 @@ struct DevicesDocument {
             ("missed_polls", .integer(status.missedPolls)), ("late_polls", .integer(status.timing.latePolls)),
             ("recent_polls", .integer(status.recentPolls)),
             ("recently_failed", .integer(status.recentlyFailed)), ("trouble", .optional(status.trouble)),
-            ("trouble_text", .optional(status.trouble.flatMap(QualityReason.init(code:))?.words(hasBaudRate))),
+            ("trouble_text", .optional(Self.troubleText(status, hasBaudRate))),
+            ("last_fault", .optional(status.lastFault?.words)),
+            ("last_fault_time", .optional(status.lastFault?.time.rfc3339)),
+            (
+                "last_fault_age_s",
+                status.lastFault.map { .double(max(0, (now - $0.time).milliseconds.seconds)) } ?? .null
+            ),
         ]
+    }
+
+    /// What it means and where to look; what was seen in place of that where there is something.
+    private static func troubleText(_ status: DeviceStatus, _ hasBaudRate: Bool) -> String? {
+        guard let reason = status.trouble.flatMap(QualityReason.init(code:)) else { return nil }
+        guard let fault = status.faultOfTrouble, fault.isSpecific else { return reason.words(hasBaudRate) }
+        switch reason {
+        case .timeout: return "does not answer: \(fault.words)"
+        case .protocolError: return "gives no valid answer: \(fault.words)"
+        case .commDown: return "cannot be reached: \(fault.words)"
+        case _: return reason.words(hasBaudRate)
+        }
     }
 
     private func timing(_ timing: PollTiming) -> [(String, JSONValue)] {

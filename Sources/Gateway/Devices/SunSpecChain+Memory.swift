@@ -32,7 +32,7 @@ extension SunSpecChain: DeviceFinding {
         self.init(base: base, entries: entries, end: word(document["end"]))
     }
 
-    /// `1, 103, 160 (2 times) from 40000`
+    /// `1, 103, 160 (2 times) from 40000`, and that the end mark is missing where it is: more models may follow.
     var words: String {
         var counts: [(id: UInt16, count: Int)] = []
         for entry in entries {
@@ -43,7 +43,8 @@ extension SunSpecChain: DeviceFinding {
             }
         }
         let list = counts.map { $0.count == 1 ? "\($0.id)" : "\($0.id) (\($0.count) times)" }
-        return "\(list.joined(separator: ", ")) from \(base)"
+        let mark = end == nil ? ", without an end mark: what follows is not known" : ""
+        return "\(list.joined(separator: ", ")) from \(base)\(mark)"
     }
 }
 

@@ -46,7 +46,8 @@ struct ToolRequests: Sendable {
                 return ReadDocument.problem("it is not polled")
             }
             let document = ReadDocument(
-                device: device, rows: rows.map { .init(point: $0.point, value: $0.value, reasons: $0.reasons) })
+                device: device, readings: rows,
+                fault: assembly.board.status(of: device)?.lastFault)
             return Self.line("result", .string(String(decoding: document.json, as: UTF8.self)))
         case .probe(let span, let unit):
             do throws(BusError) {

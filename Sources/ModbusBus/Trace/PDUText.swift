@@ -1,3 +1,5 @@
+import Model
+
 /// Requests and replies in words (Modbus Application Protocol V1.1b3, section 6). Whatever does not fit its function is
 /// called malformed: a trace shows what there is.
 enum PDUText {
@@ -43,12 +45,7 @@ enum PDUText {
 
     /// Section 7 of the same document.
     static func exception(_ code: UInt8) -> String {
-        let names: [UInt8: String] = [
-            1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "server device failure",
-            5: "acknowledge", 6: "server device busy", 8: "memory parity error", 10: "gateway path unavailable",
-            11: "gateway target failed to respond",
-        ]
-        return "exception \(code < 10 ? "0" : "")\(code) \(names[code] ?? "of the device's own")"
+        ExceptionMeaning.coded(code)
     }
 
     private static func name(of function: UInt8) -> String {

@@ -4,7 +4,12 @@ package enum DocumentDigest {
     private static let digits = Array("0123456789abcdef".utf8)
 
     package static func text(_ bytes: [UInt8]) -> String {
-        prefix + String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        prefix + hex(bytes)
+    }
+
+    /// Two lower-case hexadecimal digits a byte.
+    package static func hex(_ bytes: [UInt8]) -> String {
+        String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     /// The bytes that `text` names; nil for everything but the one form above.

@@ -19,8 +19,10 @@ package struct CommandTopics: Sendable {
         root = "headgate/v1/\(gateway)"
     }
 
-    /// What the gateway subscribes to.
-    package var subscriptions: [String] { ["\(root)/c/req/#", "\(root)/c/decide/+", "\(root)/c/ctl"] }
+    /// What persons decide and order.
+    package var governing: [String] { ["\(root)/c/decide/+", "\(root)/c/ctl"] }
+    /// What anyone may ask for.
+    package var requests: [String] { ["\(root)/c/req/#"] }
 
     /// Nil for a topic that is none of these.
     package func inbound(_ topic: String) -> Inbound? {

@@ -34,7 +34,7 @@ package enum IssuerKey: Hashable, Sendable {
         self = .hs256(bytes)
     }
 
-    /// Whether whoever has this key can sign for the other one: two secrets of different bytes may be one key of HMAC, which
+    /// Whether the owner of this key can sign for the other one: two secrets of different bytes may be one key of HMAC, which
     /// fills a short one with zeros and takes the SHA-256 of one that is longer than a block (RFC 2104, section 2).
     package func isSame(as other: IssuerKey) -> Bool {
         switch (self, other) {

@@ -25,10 +25,7 @@ package struct LedgerInspection: Sendable {
         let lock = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent(LedgerOpening.lockName)
         mark = (try? RegularFile(lock.path, limit: LedgerMark.byteCount)).flatMap { LedgerMark(line: $0.bytes) }
         do {
-            var configuration = Configuration()
-            configuration.readonly = true
-            configuration.busyMode = .timeout(5)
-            queue = try DatabaseQueue(path: StoreFile.readablePath(file), configuration: configuration)
+            queue = try DatabaseQueue(path: StoreFile.readablePath(file), configuration: StoreFile.readOnly)
         } catch {
             throw LedgerOpening.problem(error, file)
         }

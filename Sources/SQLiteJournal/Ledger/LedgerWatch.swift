@@ -2,7 +2,7 @@ import Audit
 import Foundation
 import GRDB
 
-/// Watches over the files of a ledger while it runs: nobody but the gateway may change them.
+/// Watches over the files of a ledger while it runs: only the gateway may change them.
 struct LedgerWatch {
     private struct File: Hashable {
         var device: UInt64

@@ -46,7 +46,7 @@ actor LedgerWriter {
             try? write(LedgerMark(size: after.size, root: after.root, records: records))
             ledger.committed(requests.count, size: after.size, since: start)
             for (request, first) in zip(requests, firsts) { request.finish(.success(first)) }
-            // Nobody waits for it: until then a power cut leaves a mark that is behind, and the seals tell the rest.
+            // No request waits for it: until then a power cut leaves a mark that is behind, and the seals tell the rest.
             try? lock.sync()
             // The log is read through anyway: a log that cannot be moved yet only grows.
             try? database.checkpointIfDue()
@@ -57,7 +57,7 @@ actor LedgerWriter {
         }
     }
 
-    /// The tree as it is on the disk, once it is certain that nobody else has written.
+    /// The tree as it is on the disk, once it is certain that no other program has written.
     private func known() throws -> MerkleFrontier {
         let isTouched = try watch.isTouched(database, lock)
         let frontier = try frontier ?? database.frontier()

@@ -107,7 +107,7 @@ package final class SQLiteLedger: Ledger {
         if isFirst { await writer.close() }
     }
 
-    /// Lets go of files that somebody else has changed, without writing anything into them: the database is never closed.
+    /// Lets go of files that another program has changed, without writing anything into them: the database is never closed.
     package func abandon() async {
         let isFirst = state.withLock { state in
             defer { state.isClosed = true }
@@ -118,7 +118,7 @@ package final class SQLiteLedger: Ledger {
         await writer.abandon()
     }
 
-    /// Closing would write into files that are somebody else's now, and remove a log that may be the newest.
+    /// Closing would write into files that are not the gateway's any more, and remove a log that may be the newest.
     private static let abandoned = Mutex<[LedgerDatabase]>([])
 
     package var figures: LedgerFigures {

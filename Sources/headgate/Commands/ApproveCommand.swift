@@ -32,7 +32,7 @@ struct ApproveCommand: ParsableCommand {
     func run() throws {
         guard digest.digest != nil || DigestOption.hasTerminal else {
             throw ValidationError(
-                "without a terminal nobody can be asked: --digest with at least 8 digits says which request is approved"
+                "without a terminal the question cannot be asked: --digest with at least 8 digits says which request is approved"
             )
         }
         try decide(Decision(id: id, isApproval: true, note: note), digest, as: person.resolved(), state) { held in

@@ -30,7 +30,7 @@ struct DigestOption: ParsableArguments {
             valueName: "prefix"))
     var digest: DigestPrefix?
 
-    /// Whether somebody is there who can be asked.
+    /// Whether a person can be asked.
     static var hasTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
 }
 

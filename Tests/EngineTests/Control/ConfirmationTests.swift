@@ -3,7 +3,7 @@ import Testing
 
 @testable import Engine
 
-/// A point is judged where it is confirmed: at another point, at a place that nobody polls, or nowhere.
+/// A point is judged where it is confirmed: at another point, at a place that no poll reads, or nowhere.
 @Suite struct ConfirmationTests {
     typealias Plant = DeskTests.Plant
 
@@ -119,7 +119,7 @@ import Testing
         #expect(write.value.number == 7 && write.tag.number == 1)
     }
 
-    @Test func aPlaceThatNobodyPollsIsReadForTheRequestAndWatchedAfterwards() throws {
+    @Test func aPlaceThatNoPollReadsIsReadForTheRequestAndWatchedAfterwards() throws {
         var plant = try Self.unpolled()
         #expect(plant.looks.isEmpty)
         try plant.ask(1, value: 8) { $0.expect = Command.Expectation(value: .int(7), tolerance: 0.1) }

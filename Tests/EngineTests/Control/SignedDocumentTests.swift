@@ -61,7 +61,7 @@ import Testing
         #expect(held.until == command.command.expires && command.end == command.command.expires)
     }
 
-    @Test func nobodyApprovesForAMachineThatIsSilent() throws {
+    @Test func aCommandOfASilentMachineCannotBeApproved() throws {
         var plant = try Self.held(.seconds(20))
         try plant.pass(19)
         var flags: [Bool] {
@@ -72,7 +72,7 @@ import Testing
         #expect(flags == [false, true])
         #expect(try Self.decide(&plant) == .notReady)
         #expect(plant.states(1).last == .held)
-        // A sign of life, and it can be approved.
+        // The machine is heard again, and its command can be approved.
         try plant.ask(2, action: .release)
         try plant.pass(1)
         #expect(flags == [false, true, false])

@@ -110,7 +110,7 @@ import Testing
         #expect(plant.states(1).last == .reverted && plant.states(2).last == .reverted)
         #expect(plant.states(3).last == .verified, "its value is still there")
         #expect(plant.value["a"] == .int(7) && plant.value["b"]?.number == 7)
-        // Nobody has to release anything.
+        // No person has to release it.
         try plant.ask(4, value: 8)
         try plant.answer()
         #expect(plant.states(4).last == .verified)
