@@ -74,6 +74,19 @@ class Documents(unittest.TestCase):
                     if anchor:
                         self.assertIn(anchor, anchors(other))
 
+    def test_links_of_installed_guides_stay_inside_the_package(self):
+        guides = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        guides = [file for file in guides if file.name != "CHANGELOG.md"]
+        installed = (*guides, ROOT / "docs" / "examples", ROOT / "Sources" / "Payloads" / "Schemas",
+                     ROOT / "Sources" / "Profiles" / "Schemas")
+        for file in guides:
+            for target in re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)):
+                if target.startswith(("http", "../Tests/")):  # deb.sh makes a name of the latter
+                    continue
+                with self.subTest(page=str(file.relative_to(ROOT)), target=target):
+                    other = (file.parent / target).resolve()
+                    self.assertTrue(any(other == place or place in other.parents for place in installed))
+
     def test_the_protocol_page_is_what_the_script_writes(self):
         run = subprocess.run([sys.executable, ROOT / "deploy" / "protocol.py", "--check"], capture_output=True, text=True)
         self.assertEqual(run.returncode, 0, run.stderr)
