@@ -70,7 +70,9 @@ package struct GatewayService: Service {
             group.addTask { for await found in assembly.found.stream { orders.continuation.yield(.adopt(found)) } }
             group.addTask { await follow(orders.stream, assembly) }
             group.addTask { await serveControl(assembly, loops) }
-            group.addTask { await Watch(assembly: assembly, clock: clock, logger: logger).run() }
+            group.addTask {
+                await Watch(assembly: assembly, folder: site.gateway.stateFolder, clock: clock, logger: logger).run()
+            }
             group.addTask { await keepStatus(assembly) }
             notification.ready()
             whenReady()

@@ -22,20 +22,25 @@ package struct JournalExport {
     private let sent: UnixTime
 
     static let csvHeader = "time,device,point,value,unit,quality,reasons,epoch,seq,n"
+    /// Names of codes, as a further column of CSV; nil for none.
+    private let labels: PointLabels?
 
     /// - Parameters:
     ///   - gateway: its id, for the documents.
     ///   - devices: only these; all where empty, and where ``points`` name the devices.
     ///   - points: only these, as `device/point`; all where empty.
+    ///   - labels: for a column with the names of codes, in CSV.
     /// - Throws: when there is no journal or it cannot be read, in words.
     package init(
-        path: String, gateway: String, range: JournalRange, format: Format, devices: Set<String>, points: Set<String>
+        path: String, gateway: String, range: JournalRange, format: Format, devices: Set<String>, points: Set<String>,
+        labels: PointLabels? = nil
     ) throws {
         reader = try JournalReader(path: path)
         self.range = range
         self.format = format
         self.devices = devices
         self.points = points
+        self.labels = labels
         sent = SystemClock().utc
         encoder = JSONReadings(gateway: gateway, topic: try TopicTemplate("export"), qos: 0)
     }
@@ -45,7 +50,7 @@ package struct JournalExport {
     /// - Returns: rows that could not be decoded, and were left out.
     package func run(_ line: ([UInt8]) throws -> Void) throws -> [Position] {
         var damaged: [Position] = []
-        if format == .csv { try line(Array(Self.csvHeader.utf8)) }
+        if format == .csv { try line(Array((Self.csvHeader + (labels == nil ? "" : ",label")).utf8)) }
         try reader.forEach(from: range.start, before: range.end, recordedIn: range.recorded) { row in
             switch row.body {
             case nil: damaged.append(row.position)
@@ -98,11 +103,13 @@ package struct JournalExport {
             batch.points.indices.map { index in
                 let entry = layout.entries[Int(batch.points[index])]
                 let reasons = batch.reasons[index]
-                return Self.csv([
+                let label = labels.map { [$0.label(batch.values[index], of: entry.id)] } ?? []
+                let cells = [
                     batch.times[index].rfc3339, layout.device, entry.id, Self.csvText(batch.values[index]),
                     entry.unit ?? "", reasons.quality.name, reasons.reasons.map(\.code).joined(separator: " "),
                     "\(row.epoch)", "\(row.position)", "\(batch.numbers[index])",
-                ])
+                ]
+                return Self.csv(cells + label)
             }
         }
     }
@@ -111,10 +118,11 @@ package struct JournalExport {
         switch format {
         case .jsonl: document(.gap(gap), nil, row)
         case .csv:
-            Self.csv([
-                gap.from.rfc3339, gap.device ?? "", gap.point ?? "", "", "", "gap", gap.reason.code, "\(row.epoch)",
-                "\(row.position)", "",
-            ])
+            Self.csv(
+                [
+                    gap.from.rfc3339, gap.device ?? "", gap.point ?? "", "", "", "gap", gap.reason.code, "\(row.epoch)",
+                    "\(row.position)", "",
+                ] + (labels == nil ? [] : [""]))
         }
     }
 

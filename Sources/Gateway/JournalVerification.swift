@@ -107,6 +107,7 @@ package struct JournalVerification: Sendable {
         kind = .journal
         let reader = try JournalReader(path: path)
         for problem in try reader.damage() { note("file", problem) }
+        if let problem = try reader.contradiction() { note("file", problem) }
         var check = ContinuityCheck()
         var problems: [(String, String)] = []
         try reader.forEach { row in

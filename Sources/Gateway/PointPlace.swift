@@ -7,6 +7,7 @@ package struct PointPlace: Hashable, Sendable {
     var profile: String
     var table: RegisterTable
     var protocolAddress: UInt16
+    var parts: ValueParts?
     var encoding: Encoding
     var scaleReference: ScaleReference?
     var unitOfMeasure: String
@@ -41,7 +42,7 @@ package struct PointPlace: Hashable, Sendable {
                 point.name,
                 PointPlace(
                     channel: channel, unit: device.unit, profile: device.profile, table: point.table,
-                    protocolAddress: point.protocolAddress, encoding: point.encoding,
+                    protocolAddress: point.protocolAddress, parts: point.parts, encoding: point.encoding,
                     scaleReference: point.scaleReference, unitOfMeasure: point.unit, write: point.write)
             )
         }

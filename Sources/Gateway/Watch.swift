@@ -3,9 +3,11 @@ import Logging
 import Model
 import Payloads
 
-/// Logs what changed, once for each change: devices, brokers, the disk. The engine decides, this only tells.
+/// Logs what changed, once for each change: devices, brokers, the disk and its room. The engine decides, this only tells.
 struct Watch {
     let assembly: Assembly
+    /// The state folder.
+    let folder: String
     let clock: any Timekeeper
     let logger: Logger
 
@@ -16,8 +18,10 @@ struct Watch {
         var brokers: [String: String?] = [:]
         var learned: [String: LearnedAddresses] = [:]
         var fault: String?
+        var disk = DiskRoomWatch()
         while !Task.isCancelled {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
+            if disk.isDue(at: clock.uptime), let room = DiskRoom.of(folder) { log(disk.take(room), room) }
             let status = await assembly.status(.online)
             await assembly.sample(status)
             await assembly.keepLearned()
@@ -52,6 +56,18 @@ struct Watch {
                 }
                 fault = journal.fault
             }
+        }
+    }
+
+    /// Reading goes on where the disk is full; commands do not, since the ledger cannot be written.
+    private func log(_ news: DiskRoomWatch.News?, _ room: DiskRoom) {
+        let metadata: Logger.Metadata = [
+            "folder": "\(folder)", "free_mib": "\(room.free >> 20)", "of_mib": "\(room.total >> 20)",
+        ]
+        switch news {
+        case nil: break
+        case .low: logger.warning("little room on the disk of the state folder", metadata: metadata)
+        case .enough: logger.notice("room on the disk of the state folder again", metadata: metadata)
         }
     }
 

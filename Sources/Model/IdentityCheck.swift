@@ -171,7 +171,7 @@ extension DeviceProfile {
             guard case .register(let point, let match, _) = check else { continue }
             examples.append((point, match.example))
         }
-        var taken = Set((points + examples.map(\.point)).flatMap { RegisterPlace.all(of: $0.span) })
+        var taken = Set((points + examples.map(\.point)).flatMap(\.spans).flatMap(RegisterPlace.all))
         for place in identity.compactMap(\.span).flatMap(RegisterPlace.all) where taken.insert(place).inserted {
             let filler = Point(
                 name: "", table: place.table, protocolAddress: place.address, encoding: Encoding(type: .uint16))
@@ -202,12 +202,7 @@ extension PointValue {
     package var words: String {
         switch self {
         case .null: "no value"
-        case .bool(let value): "\(value)"
-        case .int(let value): "\(value)"
-        case .uint(let value): "\(value)"
-        case .float(let value): "\(value)"
-        case .double(let value): "\(value)"
-        case .decimal(let value): value.description
+        case .bool, .int, .uint, .float, .double, .decimal: plain
         case .string(let value): "'\(value)'"
         }
     }

@@ -15,6 +15,9 @@ extension PointValue {
 }
 
 extension DecimalNumber {
+    /// Without zeros at its end, as ``PointValue/plain`` of a double.
+    package var plain: String { roundedToFifteenDigits.shown }
+
     /// Without zeros at its end; with a power of ten only where there would be more zeros than anybody counts.
     fileprivate var shown: String {
         let number = trimmed
@@ -23,7 +26,9 @@ extension DecimalNumber {
         return isLong ? "\(number.mantissa)e\(number.exponent)" : number.description
     }
 
+    /// Of a fraction with 16 digits or more the nearest number with 15; integers are exact and stay so.
     fileprivate var roundedToFifteenDigits: DecimalNumber {
+        guard exponent < 0 else { return self }
         var number = self
         var rest: Int64 = 0
         while number.mantissa.magnitude >= 1_000_000_000_000_000 {

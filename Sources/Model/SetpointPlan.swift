@@ -51,20 +51,24 @@ package struct SetpointPlan: Hashable, Sendable {
             return point.datatype.isNumeric ? "\(point.name) takes a number" : nil
         }
         if case .string = point.datatype { return "\(point.name) takes a text" }
-        guard number.isFinite else { return "\(point.name) takes a number, not \(number)" }
-        if let low = rule.low, number < low { return "\(number) is below \(low), the least that the device takes" }
-        if let high = rule.high, number > high { return "\(number) is above \(high), the most that the device takes" }
+        guard number.isFinite else { return "\(point.name) takes a number, not \(number.plain)" }
+        if let low = rule.low, number < low {
+            return "\(number.plain) is below \(low.plain), the least that the device takes"
+        }
+        if let high = rule.high, number > high {
+            return "\(number.plain) is above \(high.plain), the most that the device takes"
+        }
         if let limits = point.limits, !limits.contains(number) {
-            return "\(number) is outside \(limits.low) to \(limits.high), what \(point.name) can be"
+            return "\(number.plain) is outside \(limits.low.plain) to \(limits.high.plain), what \(point.name) can be"
         }
         if !point.enumeration.isEmpty, !point.enumeration.contains(where: { Double($0.code) == number }) {
-            let codes = point.enumeration.map { "\($0.code) (\($0.label))" }.joined(separator: ", ")
-            return "\(number) is none of \(codes)"
+            return "\(value.plain) is none of \(point.labelList)"
         }
         if let step = rule.step, step > 0 {
             let steps = (number - (rule.low ?? 0)) / step
             if abs(steps - steps.rounded()) > 1e-6 {
-                return "\(number) is not on the grid of \(step) from \(rule.low ?? 0) that the device takes"
+                return
+                    "\(number.plain) is not on the grid of \(step.plain) from \((rule.low ?? 0).plain) that the device takes"
             }
         }
         return nil

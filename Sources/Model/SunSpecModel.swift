@@ -61,6 +61,7 @@ package struct SunSpecModel: Hashable, Sendable {
             var point = template
             point.name = name
             point.protocolAddress = UInt16(truncatingIfNeeded: Int(entry.start) + offset)
+            point.write = template.write?.renamed { single.contains($0) ? "\(prefix)_\($0)" : $0 }
             // Scales are held by the model, not by its blocks. One that the device leaves out stays away with its values.
             switch template.scaleReference {
             case .exponent(let scale)? where single.contains(scale):

@@ -47,6 +47,15 @@ package struct WriteRule: Hashable, Sendable {
     package var highPoint: String?
     /// Values lie on a grid of this width that starts at `low`, or at 0 where there is no `low`.
     package var step: Double?
+    /// The same where other points of the device have other names.
+    package func renamed(_ name: (String) -> String) -> WriteRule {
+        var rule = self
+        rule.lowPoint = lowPoint.map(name)
+        rule.highPoint = highPoint.map(name)
+        if case .point(let other)? = readback { rule.readback = .point(name(other)) }
+        return rule
+    }
+
     /// Names of the points that hold bounds.
     package var boundPoints: [String] { [lowPoint, highPoint].compactMap(\.self) }
 

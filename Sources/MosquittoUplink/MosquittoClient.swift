@@ -17,8 +17,7 @@ final class MosquittoClient: Sendable {
         /// Message ids that the library gave, and our names for them.
         var tokens: [Int32: PublishToken] = [:]
         /// Acknowledgements that came before the publish call had returned its message id; nil while there is no such
-        /// call. The library sends what an ended session left behind by itself: those acknowledgements are nobody's, and
-        /// must not be taken for that of a later message with the same id.
+        /// call.
         var early: [Int32: PublishOutcome]?
         var packetLimit: Int?
         /// Why the broker refused or ended the session: its code, and in words.
@@ -36,6 +35,11 @@ final class MosquittoClient: Sendable {
     let inlet: Inlet?
     private let handle: Handle
     private let state = Mutex(State())
+    /// Held by calls of other threads into the library, and while the network thread makes the library's client new. Callbacks
+    /// never take it.
+    private let calls = Mutex(())
+    private let settings: PublisherSettings
+    private let will: OutboundMessage?
 
     var pointer: OpaquePointer { handle.pointer }
 
@@ -44,14 +48,20 @@ final class MosquittoClient: Sendable {
         // What comes in while nobody is here is kept by the broker.
         guard let bell = Bell(), let pointer = mosquitto_new(settings.clientID, intake == nil, nil) else { return nil }
         self.bell = bell
+        self.settings = settings
+        self.will = will
         inlet = intake.map { Inlet($0, bell: bell) }
         handle = Handle(pointer: pointer)
         isVersion5 = settings.version == .v5
+        configure()
+    }
+
+    private func configure() {
         mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, Int32(settings.version.rawValue))
         mosquitto_int_option(pointer, MOSQ_OPT_SEND_MAXIMUM, Int32(settings.window))
         mosquitto_int_option(pointer, MOSQ_OPT_TCP_NODELAY, 1)
         mosquitto_threaded_set(pointer, true)
-        if let intake { mosquitto_int_option(pointer, MOSQ_OPT_RECEIVE_MAXIMUM, Int32(intake.window)) }
+        if let inlet { mosquitto_int_option(pointer, MOSQ_OPT_RECEIVE_MAXIMUM, Int32(inlet.settings.window)) }
         will?.payload.withUnsafeBytes { bytes in
             guard let will else { return }
             _ = mosquitto_will_set_v5(
@@ -59,6 +69,25 @@ final class MosquittoClient: Sendable {
         }
         installCallbacks()
         if inlet != nil { installIntakeCallbacks() }
+    }
+
+    /// Makes the library's client new, between two sessions. It would send again what the last session left without an
+    /// acknowledgement, as the journal does: a packet that the broker does not take would end each session for ever.
+    ///
+    /// - Returns: what is wrong, in words.
+    func renew() -> String? {
+        let code = calls.withLock { _ in
+            let code = mosquitto_reinitialise(pointer, settings.clientID, inlet == nil, nil)
+            if code == MOSQ_ERR_SUCCESS.rawValue { configure() }
+            return code
+        }
+        guard code != MOSQ_ERR_SUCCESS.rawValue else { return nil }
+        return "the MQTT library cannot open a session: \(String(cString: mosquitto_strerror(code)))"
+    }
+
+    /// Tells the broker goodbye, for another thread than the network's.
+    func disconnect() {
+        calls.withLock { _ in _ = mosquitto_disconnect_v5(pointer, 0, nil) }
     }
 
     deinit {
@@ -101,6 +130,13 @@ final class MosquittoClient: Sendable {
     // MARK: - Publishing
 
     func publish(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
+        let result = calls.withLock { _ in
+            Result<Void, UplinkError> { () throws(UplinkError) in try hand(message, token: token) }
+        }
+        try result.get()
+    }
+
+    private func hand(_ message: OutboundMessage, token: PublishToken) throws(UplinkError) {
         let (isConnected, limit) = state.withLock { state in
             state.early = [:]
             return (state.isConnected, state.packetLimit)

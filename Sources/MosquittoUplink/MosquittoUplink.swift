@@ -64,7 +64,7 @@ package final class MosquittoUplink: Uplink {
         while client.isConnected, client.unacknowledgedCount > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(10))
         }
-        mosquitto_disconnect_v5(client.pointer, 0, nil)
+        client.disconnect()
         isStopping.store(true, ordering: .releasing)
         client.bell.ring()
         await withCheckedContinuation { continuation in
@@ -126,7 +126,7 @@ package final class MosquittoUplink: Uplink {
 
     /// One attempt at one broker, and the session that comes of it.
     private func runSession(_ endpoint: Endpoint) -> Ending {
-        if let problem = prepare() { return Ending(reason: problem) }
+        if let problem = client.renew() ?? prepare() { return Ending(reason: problem) }
         if let problem = lookup(endpoint.host) { return Ending(reason: "cannot connect to \(endpoint): \(problem)") }
         var properties = sessionProperties()
         defer { mosquitto_property_free_all(&properties) }

@@ -7,12 +7,15 @@ package struct ReadDocument: Sendable {
         var point: String
         var value: PointValue
         var unit: String?
+        /// The name of the value (`enum`).
+        var label: String?
         var reasons: QualityReasons
 
         init(point: Point, value: PointValue, reasons: QualityReasons) {
             self.point = point.name
             self.value = value
             self.reasons = reasons
+            label = point.label(of: value)
             unit = point.datatype.isNumeric ? point.unit : nil
         }
     }
@@ -36,8 +39,8 @@ package struct ReadDocument: Sendable {
         }
     }
 
-    /// `{"device":…,"last_fault":…,"readings":[{"point","value","unit","quality","reasons"}]}`; `last_fault` is there where
-    /// the device did not give a value, and says why in words.
+    /// `{"device":…,"last_fault":…,"readings":[{"point","value","label","unit","quality","reasons"}]}`; `last_fault` is
+    /// there where the device did not give a value, and gives the cause in words.
     package var json: [UInt8] {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
@@ -61,6 +64,7 @@ extension JSONWriter {
         object { json in
             json.member("point") { $0.string("\(device)/\(row.point)") }
             json.member("value") { $0.value(row.value) }
+            json.optional("label", row.label) { $0.string($1) }
             json.optional("unit", row.unit) { $0.string($1) }
             json.member("quality") { $0.string(row.reasons.quality.name) }
             if !row.reasons.isEmpty {

@@ -54,6 +54,9 @@ struct GoldenTestParser {
     private func expectation(_ key: String, _ value: Field) -> GoldenExpectation? {
         guard value.isMapping else { return Self.value(value).map { GoldenExpectation(point: key, value: $0) } }
         guard let fields = value.fields(["bad", "uncertain", "value"]) else { return nil }
+        if let bad = fields["bad"], let other = fields["uncertain"] ?? fields["value"] {
+            other.fail("\(key): what is bad (\(bad.written)) has no value and no other quality")
+        }
         guard let reasonField = fields["bad"] ?? fields["uncertain"],
             let reason = reasonField.choice(QualityReason.allCases.map(\.code)).flatMap(QualityReason.init(code:))
         else {
@@ -106,7 +109,8 @@ extension DeviceProfile {
             return "\(expectation.point) is not a point of the profile"
         }
         guard let decoded = decoded(point, of: points, in: test) else {
-            return "\(point.name): the test has no registers at \(point.span)"
+            let places = (point.spans + (holder(of: point, points)?.spans ?? [])).map(\.description)
+            return "\(point.name): the test has no registers at \(places.joined(separator: " or "))"
         }
         let (value, reasons) = point.judged(decoded)
         if reasons == expectation.reasons, value.isSame(as: expectation.value) { return nil }
@@ -130,11 +134,16 @@ extension DeviceProfile {
         var message: String
     }
 
+    private func holder(of point: Point, _ points: [Point]) -> Point? {
+        points.first { $0.name == point.scaleReference?.point }
+    }
+
     private func decoded(_ point: Point, of points: [Point], in test: GoldenTest) -> Decoded? {
-        guard let words = test.words(of: point.span) else { return nil }
-        let decoded = point.encoding.decode(words.span)
+        let words = point.spans.compactMap { test.words(of: $0) }
+        guard words.count == point.spans.count else { return nil }
+        let decoded = point.decode(words)
         guard let reference = point.scaleReference, case .value(let value) = decoded else { return decoded }
-        guard let holder = points.first(where: { $0.name == reference.point }), let held = test.words(of: holder.span),
+        guard let holder = holder(of: point, points), let held = test.words(of: holder.span),
             case .value(let scale) = holder.encoding.decode(held.span)
         else { return nil }
         return value.scaled(by: scale, reference)

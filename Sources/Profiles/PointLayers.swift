@@ -11,7 +11,7 @@ struct PointLayers {
     var template: String?
 
     static let keys = [
-        "table", "address", "reference", "type", "order", "charset", "layout", "count", "bits", "scale",
+        "table", "address", "reference", "parts", "type", "order", "charset", "layout", "count", "bits", "scale",
         "offset", "scale_from", "transform", "unit", "kind", "enum", "range", "limits", "sentinels", "sentinels_mean",
         "deadband", "every", "sync", "write",
         "destructive_read", "raw",
@@ -90,7 +90,10 @@ struct LayerList {
         }
         var single: [PointLayers] = []
         for (name, keyField, value) in own.members(allowed: "point: {…}") ?? [] {
-            guard keyField.identifier(name) != nil, let fields = value.fields(PointLayers.keys)?.byKey else { continue }
+            let example = name.replacing(RepeatInstance.placeholder, with: "1")
+            guard keyField.identifier(example) != nil, let fields = value.fields(PointLayers.keys)?.byKey else {
+                continue
+            }
             single.append(PointLayers(name: name, place: keyField.place, fields: fields))
         }
         if fits(single, block, field) { block.copies(of: single).forEach { put($0) } }

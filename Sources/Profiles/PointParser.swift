@@ -16,6 +16,9 @@ struct PointParser {
         var point = Point(
             name: layers.name, table: position.table, protocolAddress: position.address, encoding: encoding)
         if let parts = field("parts") {
+            for key in ["address", "reference"] {
+                field(key)?.fail("\(layers.name): \(key) and parts are both given; write one of them")
+            }
             point.parts = PartsParser(layers: layers, table: position.table, encoding: encoding, problems: problems)
                 .parse(parts)
             guard let first = point.parts?.items.first else { return nil }

@@ -126,7 +126,7 @@ extension PolicyParser {
 
     // MARK: - Fallback
 
-    /// A value that every covered point takes, `previous` or `hold`.
+    /// A value or label that every covered point takes, `previous` or `hold`.
     func fallback(_ field: Field, _ policy: Policy, _ points: [(id: String, point: Point)]) -> Policy.Fallback? {
         guard case .scalar(let scalar) = field.node else {
             field.fail("fallback must be a value, previous or hold, not \(field.written)")
@@ -134,18 +134,38 @@ extension PolicyParser {
         }
         if scalar.string == "previous" { return .previous }
         if scalar.string == "hold" { return .hold }
-        let value: PointValue
-        if scalar.string == "true" || scalar.string == "false" {
-            value = .bool(scalar.string == "true")
-        } else {
-            guard let number = DecimalNumber(scalar.string) else {
-                field.fail("fallback must be a value, previous or hold, not \(field.written)")
-                return nil
+        guard !points.isEmpty else { return .value(Self.literal(scalar.string) ?? .null) }
+        var values: Set<PointValue> = []
+        for (id, point) in points {
+            do throws(Point.NoValue) {
+                let value = try point.value(writtenAs: scalar.string)
+                check(value, field, policy, id, point)
+                values.insert(value)
+            } catch {
+                fallbackMisfit(field, scalar.string, id, point, error)
             }
-            value = JSONValue.number(number).pointValue ?? .null
         }
-        for (id, point) in points { check(value, field, policy, id, point) }
-        return .value(value)
+        guard values.count <= 1 else {
+            let codes = values.map(\.plain).sorted().joined(separator: " and ")
+            field.fail("\(name): fallback \(field.written) is \(codes) by point; write the code, or a policy for each")
+            return nil
+        }
+        return values.first.map { .value($0) }
+    }
+
+    private static func literal(_ text: String) -> PointValue? {
+        if text == "true" || text == "false" { return .bool(text == "true") }
+        return DecimalNumber(text).flatMap { JSONValue.number($0).pointValue }
+    }
+
+    private func fallbackMisfit(_ field: Field, _ text: String, _ id: String, _ point: Point, _ error: Point.NoValue) {
+        if Self.literal(text) != nil, point.enumeration.isEmpty {
+            field.fail("\(name): fallback \(field.written) does not fit \(id), which is a \(point.datatype.rawValue)")
+        } else if point.enumeration.isEmpty {
+            field.fail("fallback must be a value, previous or hold, not \(field.written)")
+        } else {
+            field.fail("\(name): fallback of \(id): \(error.reason)")
+        }
     }
 
     private func check(_ value: PointValue, _ field: Field, _ policy: Policy, _ id: String, _ point: Point) {

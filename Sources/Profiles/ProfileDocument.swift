@@ -74,8 +74,11 @@ package struct ProfileDocument {
         let isDate = encoding.type == .datetime
         return [
             ("table", .string(point.table.rawValue)), ("address", .integer(point.protocolAddress)),
+            ("parts", point.parts.map(parts) ?? .null),
             ("count", .integer(encoding.registerCount)), ("type", .string(encoding.type.rawValue)),
-            ("order", order(encoding)), ("layout", isDate ? .string(encoding.datetime.rawValue) : .null),
+            ("order", order(encoding)),
+            ("charset", encoding.charset == .any ? .null : .string(encoding.charset.rawValue)),
+            ("layout", isDate ? .string(encoding.datetime.rawValue) : .null),
             ("bits", bits ?? .null), ("scale", encoding.scale == .one ? .null : .number(encoding.scale)),
             ("offset", encoding.offset.mantissa == 0 ? .null : .number(encoding.offset)),
             ("scale_from", scale), ("transform", .optional(encoding.transform?.rawValue)),
@@ -86,6 +89,18 @@ package struct ProfileDocument {
             ),
             ("sentinels_mean", encoding.sentinelReason == .sentinel ? .null : .string(encoding.sentinelReason.code)),
         ]
+    }
+
+    private func parts(_ parts: ValueParts) -> JSONValue {
+        .array(
+            parts.items.map { part in
+                .compact([
+                    ("table", .string(part.span.table.rawValue)), ("address", .integer(part.span.start)),
+                    ("count", .integer(part.span.registerCount)),
+                    ("type", parts.isSum ? .string(part.encoding.type.rawValue) : .null),
+                    ("scale", parts.isSum ? .number(part.scale) : .null),
+                ])
+            })
     }
 
     private func order(_ encoding: Encoding) -> JSONValue {
@@ -103,8 +118,8 @@ package struct ProfileDocument {
         let target = rule.target ?? point.span
         return .compact([
             ("mode", .string(rule.mode.rawValue)), ("table", .string(target.table.rawValue)),
-            ("address", .integer(target.start)), ("min", rule.low.map { .double($0) } ?? .null),
-            ("max", rule.high.map { .double($0) } ?? .null), ("step", rule.step.map { .double($0) } ?? .null),
+            ("address", .integer(target.start)), ("min", bound(rule.low, rule.lowPoint)),
+            ("max", bound(rule.high, rule.highPoint)), ("step", rule.step.map { .double($0) } ?? .null),
             ("order", rule.encoding.map { $0.order == point.encoding.order ? .null : order($0) } ?? .null),
             ("scale", rule.encoding.map { .number($0.scale) } ?? .null),
             ("offset", rule.encoding.map { .number($0.offset) } ?? .null),
@@ -125,6 +140,10 @@ package struct ProfileDocument {
         .array(
             unset.numbers.map { .double($0) } + (unset.isNoValue ? [.string("nan")] : [])
                 + (unset.isException ? [.string("exception")] : []))
+    }
+
+    private func bound(_ number: Double?, _ point: String?) -> JSONValue {
+        point.map { .compact([("point", .string($0))]) } ?? number.map { .double($0) } ?? .null
     }
 
     private func range(_ range: NumericRange?) -> JSONValue {

@@ -50,8 +50,10 @@ struct RepeatBlock {
             let instance = RepeatInstance(number: number, shift: index * stride, prefix: prefix, members: members)
             return points.map { point in
                 var copy = point
-                copy.name = prefix + point.name
-                copy.template = name + point.name
+                // A name that has the number itself needs no prefix.
+                let isNumbered = point.name.contains(RepeatInstance.placeholder)
+                copy.name = isNumbered ? instance.filled(point.name) : prefix + point.name
+                copy.template = isNumbered ? point.name : name + point.name
                 copy.instance = instance
                 copy.fields = point.fields.mapValues { $0.repeated(instance) }
                 return copy
@@ -68,13 +70,22 @@ struct RepeatParser {
 
     /// - Returns: the block and, where it has points of its own, their field.
     func parse() -> (block: RepeatBlock, points: Field?)? {
-        guard let fields = field.fields(Self.keys, required: ["count", "stride", "name"]),
+        guard let fields = field.fields(Self.keys, required: ["count", "stride"]),
             let count = fields["count"]?.integer(in: 1...RepeatBlock.countLimit),
-            let stride = fields["stride"]?.integer(in: 1...65_535), let name = fields["name"].flatMap(template)
+            let stride = fields["stride"]?.integer(in: 1...65_535), let name = prefix(fields)
         else { return nil }
         let first = fields["first"].map { $0.integer(in: 0...65_535) } ?? 1
         guard let first else { return nil }
         return (RepeatBlock(count: count, stride: stride, first: first, name: name), fields["points"])
+    }
+
+    /// Without a name every point of the block has the number in its own.
+    private func prefix(_ fields: Fields) -> String? {
+        if let name = fields["name"] { return template(name) }
+        let members = fields["points"]?.members(allowed: "point: {…}") ?? []
+        if !members.isEmpty, members.allSatisfy({ $0.key.contains(RepeatInstance.placeholder) }) { return "" }
+        field.fail("repeat: the key 'name' is missing, such as \"feeder{n}_\"; or each point has {n} in its own name")
+        return nil
     }
 
     private func template(_ field: Field) -> String? {

@@ -32,8 +32,9 @@ final class JournalDatabase: Sendable {
     var pool: DatabasePool { get throws { try file.pool } }
     var isOpen: Bool { opened.withLock { $0 != nil } }
 
+    /// Version 2: rows have a checksum, ``RowCheck``; those of version 1 stay as they are.
     private static let layout = StoreFile.Layout(
-        version: 1,
+        version: 2,
         tables: """
             CREATE TABLE row (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, recorded INTEGER NOT NULL, body BLOB NOT NULL);
             CREATE TABLE layout (id INTEGER PRIMARY KEY, body BLOB NOT NULL UNIQUE);
@@ -170,7 +171,7 @@ final class JournalDatabase: Sendable {
         let insert = try db.cachedStatement(sql: "INSERT INTO row VALUES (?, ?, ?, ?)")
         for row in rows {
             try insert.execute(arguments: [
-                Int64(row.position), Int64(row.epoch), row.recorded.microseconds, Data(row.body),
+                Int64(row.position), Int64(row.epoch), row.recorded.microseconds, Data(RowCheck.sealed(row)),
             ])
         }
     }
@@ -283,14 +284,20 @@ final class JournalDatabase: Sendable {
     func gaps(below end: Position) throws -> [(position: Position, gap: GapRecord)] {
         try pool.read { db in
             let cursor = try Row.fetchCursor(
-                db, sql: "SELECT seq, body FROM row WHERE seq < ? AND substr(body, 1, 1) = ?",
-                arguments: [Int64(end), Data([BatchCodec.gapFormat])])
+                db,
+                sql: """
+                    SELECT seq, epoch, recorded, body FROM row
+                    WHERE seq < ?1 AND (substr(body, 1, 1) = ?2 OR substr(body, 1, 1) = ?3 AND substr(body, ?4, 1) = ?2)
+                    """,
+                arguments: [
+                    Int64(end), Data([BatchCodec.gapFormat]), Data([RowCheck.marker]), RowCheck.byteCount + 1,
+                ])
             var found: [(position: Position, gap: GapRecord)] = []
             while let row = try cursor.next() {
-                guard let seq = Int64.fromDatabaseValue(row[0]), let body = Data.fromDatabaseValue(row[1]),
-                    case .gap(let gap)? = try? BatchCodec.decode(Array(body)), gap.positions != nil
+                guard let stored = try? StoredRow(row), case .gap(let gap)? = try? BatchCodec.decode(stored.body),
+                    gap.positions != nil
                 else { continue }
-                found.append((Position(seq), gap))
+                found.append((stored.position, gap))
             }
             return found
         }
@@ -337,13 +344,14 @@ final class JournalDatabase: Sendable {
 
 extension StoredRow {
     /// - Throws: where a column does not hold what it should: a damaged page.
-    fileprivate init(_ row: Row) throws {
+    init(_ row: Row) throws {
         guard let seq = Int64.fromDatabaseValue(row[0]), seq > 0, let epoch = Int64.fromDatabaseValue(row[1]),
-            let recorded = Int64.fromDatabaseValue(row[2]), let body = Data.fromDatabaseValue(row[3])
+            let recorded = Int64.fromDatabaseValue(row[2]), let sealed = Data.fromDatabaseValue(row[3]),
+            let body = RowCheck.opened(Array(sealed), seq, epoch, recorded)
         else { throw ByteReader.Malformed() }
         position = Position(seq)
         self.epoch = UInt32(truncatingIfNeeded: epoch)
         self.recorded = UnixTime(microseconds: recorded)
-        self.body = Array(body)
+        self.body = body
     }
 }

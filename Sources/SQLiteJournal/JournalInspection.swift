@@ -8,7 +8,7 @@ package struct JournalInspection: Sendable {
     package var epoch: UInt32
     package var first: Position
     package var next: Position
-    /// Bytes of the database file with its write-ahead log.
+    /// Bytes of the database file with its write-ahead log and the index of that.
     package var byteCount: Int64
     package var oldest: UnixTime?
     package var newest: UnixTime?
@@ -40,18 +40,12 @@ package struct JournalInspection: Sendable {
             throw .unusable("no journal at \(path); has a gateway ever run on this state folder?")
         }
         do {
-            var configuration = Configuration()
-            configuration.readonly = true
-            configuration.busyMode = .timeout(5)
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            let queue = try DatabaseQueue(path: StoreFile.readablePath(path), configuration: StoreFile.readOnly)
             self = try queue.read { try JournalInspection($0) }
         } catch {
             throw .unusable("\(path) cannot be read: \(error)")
         }
-        for suffix in ["", "-wal"] {
-            let attributes = try? FileManager.default.attributesOfItem(atPath: path + suffix)
-            byteCount += (attributes?[.size] as? NSNumber)?.int64Value ?? 0
-        }
+        byteCount = StoreFile.byteCountOnDisk(path)
     }
 
     private init(_ db: Database) throws {
@@ -79,9 +73,11 @@ package struct JournalInspection: Sendable {
     }
 
     private static func readingsPerRow(_ db: Database) throws -> Double? {
-        let bodies = try Data.fetchAll(db, sql: "SELECT body FROM row ORDER BY seq DESC LIMIT \(sample)")
-        let counts = bodies.map { body in
-            if case .readings(let batch)? = try? BatchCodec.decode(Array(body)) { batch.count } else { 0 }
+        let rows = try Row.fetchAll(
+            db, sql: "SELECT seq, epoch, recorded, body FROM row ORDER BY seq DESC LIMIT \(sample)")
+        let counts = rows.map { row in
+            let body = (try? StoredRow(row)).flatMap { try? BatchCodec.decode($0.body) }
+            return if case .readings(let batch)? = body { batch.count } else { 0 }
         }
         return counts.isEmpty ? nil : Double(counts.reduce(0, +)) / Double(counts.count)
     }

@@ -32,10 +32,7 @@ package final class JournalReader {
             throw .unusable("no journal at \(self.path); has a gateway ever run on this state folder?")
         }
         do {
-            var configuration = Configuration()
-            configuration.readonly = true
-            configuration.busyMode = .timeout(5)
-            queue = try DatabaseQueue(path: self.path, configuration: configuration)
+            queue = try DatabaseQueue(path: StoreFile.readablePath(self.path), configuration: StoreFile.readOnly)
         } catch {
             throw .unusable("\(self.path) cannot be read: \(error)")
         }
@@ -116,6 +113,27 @@ package final class JournalReader {
         }
     }
 
+    /// What the mark of the state folder beside the file contradicts; nil where they agree or there is no mark. The mark is read
+    /// first: a gateway that runs writes it behind its rows.
+    package func contradiction() throws(JournalError) -> String? {
+        let folder = (path as NSString).deletingLastPathComponent
+        guard let mark = StateMark(folder: folder.isEmpty ? "." : folder), !mark.isVolatile else { return nil }
+        do {
+            let (next, epoch) = try queue.read { db in
+                let epoch = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'epoch'") ?? 0
+                return (try JournalDatabase.bounds(db).next, epoch)
+            }
+            if let stored = mark.next, next < stored {
+                return "it ends before row \(next), and journal.lock knows that rows up to \(stored - 1) were stored: "
+                    + "it was put back from a copy, or lost its -wal"
+            }
+            guard epoch < Int64(mark.epoch) else { return nil }
+            return "its newest epoch is \(epoch), and journal.lock knows of \(mark.epoch): it was put back from a copy"
+        } catch {
+            throw .unusable("\(path) cannot be read: \(error)")
+        }
+    }
+
     package func layout(_ id: LayoutID) throws(JournalError) -> DeviceLayout {
         if let known = layouts[id] { return known }
         do {
@@ -140,6 +158,7 @@ extension JournalReader.StoredEntry {
         self.position = position
         self.epoch = UInt32(truncatingIfNeeded: epoch)
         self.recorded = UnixTime(microseconds: recorded)
-        body = Data.fromDatabaseValue(row[3]).flatMap { try? BatchCodec.decode(Array($0)) }
+        body = Data.fromDatabaseValue(row[3]).flatMap { RowCheck.opened(Array($0), seq, epoch, recorded) }
+            .flatMap { try? BatchCodec.decode($0) }
     }
 }

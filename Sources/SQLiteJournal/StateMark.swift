@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Glibc
 import Model
 
 /// What must be known of a state folder even when its database is damaged, gone, put back from a copy or rolled back by a
@@ -72,6 +73,17 @@ struct StateMark: Hashable, Sendable {
             self.stamp = stamp == .none ? nil : stamp
         case _: return nil
         }
+    }
+
+    /// The mark of a state folder that another process may hold; nil where there is none that can be read.
+    init?(folder: String) {
+        let file = Glibc.open(folder + "/journal.lock", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var line = [UInt8](repeating: 0, count: Self.byteCount)
+        let count = pread(file, &line, Self.byteCount, 0)
+        guard count > 0 else { return nil }
+        self.init(line: Array(line.prefix(count)))
     }
 
     /// Names this boot of the machine.

@@ -83,8 +83,8 @@ struct StoreFile: Sendable {
                     "\(pool.path) has format \(version), this Headgate knows up to \(layout.version); install the newer version"
                 )
             }
-            guard version < 1 else { return }
-            try db.execute(sql: layout.tables)
+            guard version < layout.version else { return }
+            if version < 1 { try db.execute(sql: layout.tables) }
             try db.execute(sql: "PRAGMA user_version = \(layout.version)")
         }
     }

@@ -85,13 +85,38 @@ package final class SimulatedUnit: Sendable {
         }
     }
 
+    /// Why a point cannot be held at a value, in words.
+    package struct NoSuchValue: Error, Hashable, Sendable {
+        package var reason: String
+    }
+
+    /// Holds a point at a value, written as consumers see it or as its label.
+    package func set(_ name: String, writtenAs text: String) throws(NoSuchValue) {
+        guard let point = points.first(where: { $0.name == name }) else {
+            throw NoSuchValue(reason: "no point '\(name)'; there are: \(points.map(\.name).joined(separator: ", "))")
+        }
+        let value: PointValue
+        do throws(Point.NoValue) { value = try point.value(writtenAs: text) } catch {
+            throw NoSuchValue(reason: error.reason)
+        }
+        let raw = value.unscaled(by: scale(of: point), point.scaleReference) ?? value
+        let isHeld =
+            point.encoding.bits == nil ? (try? point.encode(raw)) != nil : (try? point.encoding.encodeField(raw)) != nil
+        guard isHeld else {
+            throw NoSuchValue(reason: "\(name) cannot hold \(text) (\(point.encoding.type))")
+        }
+        set(name, raw)
+    }
+
+    private func scale(of point: Point) -> PointValue {
+        point.scaleReference.flatMap { value(of: $0.point) } ?? .null
+    }
+
     /// The value that the registers hold, nil for an unknown point or one that does not decode.
     package func value(of point: String) -> PointValue? {
         guard let point = points.first(where: { $0.name == point }) else { return nil }
-        guard case .success(let words) = read(point.span), case .value(let value) = point.encoding.decode(words.span)
-        else {
-            return nil
-        }
+        let words = point.spans.compactMap { try? read($0).get() }
+        guard words.count == point.spans.count, case .value(let value) = point.decode(words) else { return nil }
         return value
     }
 
@@ -137,18 +162,47 @@ package final class SimulatedUnit: Sendable {
             state.writes.append(Write(span: written, words: words))
             if isDeaf { return nil }
             for (address, word) in zip(written.addresses, words) { state.words[table]?[address] = word }
-            for (index, point) in points.enumerated() where point.span.overlaps(written) {
-                let held = point.span.addresses.map { state.words[table]?[$0] ?? 0 }
-                guard case .value(let value) = point.encoding.decode(held.span) else { continue }
-                state.held[index] = clamps ? point.clamped(value) : value
+            for (index, point) in points.enumerated() where point.spans.contains(where: { $0.overlaps(written) }) {
+                guard let value = value(of: point, in: state) else { continue }
+                state.held[index] = clamps ? clamped(value, point, in: state) : value
                 if clamps { store(state.held[index] ?? value, of: index, in: &state) }
             }
             return nil
         }
     }
 
+    private func value(of point: Point, in state: State) -> PointValue? {
+        let words = point.spans.map { span in span.addresses.map { state.words[span.table]?[$0] ?? 0 } }
+        if case .value(let value) = point.decode(words) { return value }
+        return nil
+    }
+
+    /// The nearest value that `write` declares as possible, or other points hold as bounds.
+    private func clamped(_ value: PointValue, _ point: Point, in state: State) -> PointValue {
+        guard let number = value.number, let rule = point.write else { return value }
+        func held(_ name: String?) -> Double? {
+            points.first { $0.name == name }.flatMap { self.value(of: $0, in: state)?.number }
+        }
+        if let low = held(rule.lowPoint) ?? rule.low, number < low { return .double(low) }
+        if let high = held(rule.highPoint) ?? rule.high, number > high { return .double(high) }
+        return value
+    }
+
     private func store(_ value: PointValue, of index: Int, in state: inout State) {
         let point = points[index]
+        if point.parts != nil {
+            for (span, words) in zip(point.spans, (try? point.encode(value)) ?? []) {
+                for (address, word) in zip(span.addresses, words) {
+                    state.words[span.table, default: [:]][address] = word
+                }
+            }
+            for span in point.spans {
+                for address in span.addresses where state.words[span.table]?[address] == nil {
+                    state.words[span.table, default: [:]][address] = 0
+                }
+            }
+            return
+        }
         var table = state.words[point.table] ?? [:]
         if let bits = point.encoding.bits {
             let old = point.span.addresses.map { table[$0] ?? 0 }
@@ -169,16 +223,6 @@ package enum ModbusException: UInt8, Error, Sendable {
     case illegalAddress = 2
     case illegalValue = 3
     case targetFailed = 0x0B
-}
-
-extension Point {
-    /// The nearest value that `write` declares as possible.
-    fileprivate func clamped(_ value: PointValue) -> PointValue {
-        guard let number = value.number, let rule = write else { return value }
-        if let low = rule.low, number < low { return .double(low) }
-        if let high = rule.high, number > high { return .double(high) }
-        return value
-    }
 }
 
 extension RegisterSpan {

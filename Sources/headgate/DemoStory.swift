@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import Model
 import ServiceLifecycle
 import Synchronization
 
@@ -9,7 +10,7 @@ final class DemoStory: Service {
     /// What a command topic carries, as far as the story follows it.
     private struct Message: Decodable {
         struct Command: Decodable {
-            var value: JSONValue?
+            var value: Double?
         }
 
         struct Measure: Decodable {
@@ -23,8 +24,8 @@ final class DemoStory: Service {
         var id: String?
         var state: String?
         var code: String?
-        var value: JSONValue?
-        var readback: JSONValue?
+        var value: Double?
+        var readback: Double?
         var note: String?
         var issuer: String?
         var digest: String?
@@ -139,8 +140,8 @@ final class DemoStory: Service {
             "outcome: \(measure.point) changed by \(number(observed)) \(unit), foretold were \(number(measure.expected))"
     }
 
-    private func text(_ value: JSONValue?) -> String {
-        "\(value?.text ?? "?") °C"
+    private func text(_ value: Double?) -> String {
+        "\(value?.plain ?? "?") °C"
     }
 
     // MARK: - Acting

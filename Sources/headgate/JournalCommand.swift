@@ -49,16 +49,24 @@ struct JournalCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Only this point; may be repeated.", valueName: "device/point"))
         var point: [String] = []
 
+        @Flag(help: "A further column with the names of codes (csv; from the site file).")
+        var labels = false
+
         @Option(help: "Id of the gateway in the documents, when there is no site file to name it.")
         var gateway: String?
 
+        func validate() throws {
+            if labels, format != .csv { throw ValidationError("--labels is for csv: reading/1 has codes only") }
+        }
+
         func run() throws {
             let folder = try journal.folder()
+            let names = try labels ? journal.labels() : nil
             let output = LineOutput()
             try orComplain {
                 let export = try JournalExport(
                     path: folder.path, gateway: gateway ?? folder.gateway ?? "unknown", range: range.range(),
-                    format: format, devices: Set(device), points: Set(point))
+                    format: format, devices: Set(device), points: Set(point), labels: names)
                 let damaged = try export.run(output.line)
                 try output.flush()
                 guard damaged.isEmpty else {

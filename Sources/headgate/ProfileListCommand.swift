@@ -86,7 +86,8 @@ extension ProfileCommand {
             Console.data(Array(head.joined(separator: "\n").utf8))
             for point in profile.points {
                 let line = [
-                    point.name, point.span.description, point.encoding.type.rawValue, point.unit, point.kind.rawValue,
+                    point.name, point.spans.map(\.description).joined(separator: " + "), point.encoding.type.rawValue,
+                    point.unit, point.kind.rawValue,
                     "every \(point.every.text)", point.summary ?? "",
                 ]
                 Console.data(Array(line.joined(separator: "\t").utf8))

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Gateway
 import Model
 
@@ -20,25 +19,6 @@ struct ReadCommand: AsyncParsableCommand {
 
     @Flag(help: "Print one JSON document a device.")
     var json = false
-
-    private struct Reply: Decodable {
-        struct Row: Decodable {
-            var point: String
-            var value: JSONValue
-            var unit: String?
-            var quality: String
-            var reasons: [String]?
-        }
-
-        var readings: [Row]?
-        var error: String?
-        var lastFault: String?
-
-        enum CodingKeys: String, CodingKey {
-            case readings, error
-            case lastFault = "last_fault"
-        }
-    }
 
     func run() async throws {
         let site = try site.site()
@@ -64,12 +44,14 @@ struct ReadCommand: AsyncParsableCommand {
     }
 
     private func show(_ text: String, target: String, device: String) throws -> Bool {
-        let reply = try JSONDecoder().decode(Reply.self, from: Data(text.utf8))
-        if let error = reply.error {
+        let reply = try JSONValue(parsing: Array(text.utf8))
+        if let error = reply["error"]?.text {
             Console.talk("headgate: \(error)")
             return false
         }
-        let rows = (reply.readings ?? []).filter { target == device || $0.point == target }
+        let rows = (reply["readings"]?.elements ?? []).filter {
+            target == device || $0["point"]?.text == target
+        }
         guard !rows.isEmpty else {
             Console.talk("headgate: \(device) has no point '\(target.dropFirst(device.count + 1))'")
             return false
@@ -77,33 +59,10 @@ struct ReadCommand: AsyncParsableCommand {
         if json, target == device {
             Console.data(Array(text.utf8))
         } else {
-            for row in rows {
-                let reasons = row.reasons.map { " (" + $0.joined(separator: ", ") + ")" } ?? ""
-                Console.data(Array("\(row.point)\t\(row.value.text)\t\(row.unit ?? "")\t\(row.quality)\(reasons)".utf8))
-            }
+            for row in rows { Console.data(Array(ReadLine(row).text.utf8)) }
         }
-        let isGood = rows.allSatisfy { $0.quality != "bad" }
-        if !isGood, let fault = reply.lastFault { Console.talk("headgate: \(device): \(fault)") }
+        let isGood = rows.allSatisfy { $0["quality"]?.text != "bad" }
+        if !isGood, let fault = reply["last_fault"]?.text { Console.talk("headgate: \(device): \(fault)") }
         return isGood
-    }
-}
-
-/// A JSON scalar, kept as it is written for people.
-struct JSONValue: Decodable {
-    var text: String
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            text = "null"
-        } else if let bool = try? container.decode(Bool.self) {
-            text = bool ? "true" : "false"
-        } else if let integer = try? container.decode(Int64.self) {
-            text = String(integer)
-        } else if let number = try? container.decode(Double.self) {
-            text = String(number)
-        } else {
-            text = try container.decode(String.self)
-        }
     }
 }

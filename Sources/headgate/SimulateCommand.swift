@@ -50,6 +50,11 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How it misbehaves; may be given several times.", valueName: "[unit=]fault"))
     var fault: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Hold a point at a value or label; may be given several times.", valueName: "[unit/]point=value"))
+    var set: [String] = []
+
     @Flag(
         help: "Answer reads over undeclared addresses with zeros instead of exception 02, also where limits.gap is 0.")
     var lenient = false
@@ -82,6 +87,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let units = try makeUnits()
+        try hold(units)
         let terminal = try pty.map { _ in try PseudoTerminal() }
         let server = try start(units, terminal)
         apply(server.faults, Array(units.keys))
@@ -111,6 +117,26 @@ struct SimulateCommand: AsyncParsableCommand {
             units[number] = SimulatedUnit(profile: loaded, seed: UInt64(number), isLenient: lenient)
         }
         return units
+    }
+
+    private func hold(_ units: [UInt8: SimulatedUnit]) throws {
+        for text in set {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let place = parts[0].split(separator: "/", maxSplits: 1).map(String.init)
+            let meant =
+                place.count == 2
+                ? UInt8(place[0], in: 0...UInt8.max).flatMap { units[$0] }.map { [$0] } : Array(units.values)
+            guard parts.count == 2, let meant, let name = place.last else {
+                throw ValidationError("--set \(text): write POINT=VALUE, or UNIT/POINT=VALUE for one that is served")
+            }
+            for unit in meant {
+                do throws(SimulatedUnit.NoSuchValue) {
+                    try unit.set(name, writtenAs: parts[1])
+                } catch {
+                    throw ValidationError("--set \(text): \(error.reason)")
+                }
+            }
+        }
     }
 
     /// A profile by id from the library, or by path.

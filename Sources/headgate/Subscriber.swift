@@ -1,4 +1,4 @@
-import Foundation
+import Model
 import Synchronization
 
 /// One point as a subscriber sees it.
@@ -10,17 +10,6 @@ struct DemoReading: Sendable {
 
 /// Keeps the newest reading of each point that comes from the broker.
 final class Subscriber: Sendable {
-    private struct Batch: Decodable {
-        struct Reading: Decodable {
-            var point: String
-            var value: JSONValue
-            var unit: String?
-            var quality: String
-        }
-
-        var readings: [Reading]
-    }
-
     private let subscription: Subscription
     private let newest = Mutex<[String: DemoReading]>([:])
 
@@ -41,11 +30,13 @@ final class Subscriber: Sendable {
     }
 
     private func take(_ line: String) {
-        guard let batch = try? JSONDecoder().decode(Batch.self, from: Data(line.utf8)) else { return }
+        guard let batch = try? JSONValue(parsing: Array(line.utf8)) else { return }
         newest.withLock { rows in
-            for reading in batch.readings {
-                rows[reading.point] = DemoReading(
-                    value: reading.value.text, unit: reading.unit ?? "", quality: reading.quality)
+            for reading in batch["readings"]?.elements ?? [] {
+                guard let point = reading["point"]?.text else { continue }
+                rows[point] = DemoReading(
+                    value: reading["value"]?.pointValue?.plain ?? "null", unit: reading["unit"]?.text ?? "",
+                    quality: reading["quality"]?.text ?? "")
             }
         }
     }

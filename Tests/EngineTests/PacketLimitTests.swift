@@ -53,6 +53,32 @@ import Testing
         #expect(limit.current == nil && limit.words == nil)
     }
 
+    @Test func aBrokerThatRestartsDoesNotShrinkWhatItTookBefore() {
+        var limit = PacketLimit()
+        func take(_ byteCount: Int) {
+            limit.connected(announced: nil, at: .zero)
+            limit.sent(1, Self.message(byteCount))
+            limit.acknowledged(1, at: .zero)
+            _ = limit.disconnected(at: .seconds(60))
+        }
+        func end(_ byteCount: Int) -> Bool {
+            limit.connected(announced: nil, at: .zero)
+            limit.sent(1, Self.message(byteCount))
+            return limit.disconnected(at: .seconds(1))
+        }
+        take(2000)
+        let unlimited = (0..<3).map { _ in end(2000) }
+        #expect(unlimited == [false, false, false] && limit.current == nil)
+        take(2000)
+        _ = (end(8000), end(8000))
+        take(1000)
+        let learned = limit.current
+        let limited = (0..<3).map { _ in end(1000) }
+        #expect(learned == 1000 && limited == [false, false, false] && limit.current == learned)
+        let isLowered = end(1000)
+        #expect(isLowered, "the broker takes less than before")
+    }
+
     /// A limit learned from two sessions that ended at a packet of 300 bytes to one topic.
     private static func suspicious() -> PacketLimit {
         var limit = PacketLimit()

@@ -148,7 +148,7 @@ import Testing
         try await withGateway(site) {
             try await wait(for: "9870") { await read(site) }
             // Polled for what was found; the desk of the commands is set up anew for it, and hears of the point after that.
-            try await wait(for: "online", overview)
+            try await wait(for: "inv     online", overview)
             try await Task.sleep(for: .milliseconds(500))
             var verdict = ""
             for number in UInt64(1)...50 {

@@ -251,6 +251,49 @@ import Testing
         await journal.close()
     }
 
+    @Test func underALongReaderTheDiskStaysWithinMaxSize() async throws {
+        let folder = try StateFolder()
+        let settings = BufferSettings(maxByteCount: 4 << 20)
+        let journal = try folder.open(settings)
+        await fill(journal, 0..<4000)
+        let reader = try DatabaseQueue(path: folder.database)
+        try await reader.writeWithoutTransaction { db in
+            try db.beginTransaction(.deferred)
+            _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM row")
+        }
+        for number in 4000..<12_000 as Range<UInt64> {
+            await journal.append(Sample.floats(100, number: number))
+            if number % 20 == 19 { await journal.flush() }
+            #expect(journal.database.byteCountOnDisk() <= settings.maxByteCount)
+        }
+        #expect(await journal.figures.fault?.contains("reads") == true)
+        try await reader.writeWithoutTransaction { try $0.commit() }
+        try reader.close()
+        await journal.append(Sample.floats(100, number: 12_000))
+        await journal.flush()
+        let figures = await journal.figures
+        #expect(figures.fault == nil && figures.volatileRows == 0)
+        #expect(unexplainedHoles(try await journal.everythingTold()).isEmpty)
+        await journal.close()
+    }
+
+    @Test func aLoweredMaxSizeMakesTheFileSmaller() async throws {
+        let folder = try StateFolder()
+        var journal = try folder.open(BufferSettings(maxByteCount: 8 << 20))
+        await fill(journal, 0..<16_000)
+        await journal.close()
+        #expect(folder.byteCount(folder.database) > 6 << 20)
+        let lower = BufferSettings(maxByteCount: 2 << 20)
+        journal = try folder.open(lower)
+        for number in 0..<600 as Range<UInt64> {
+            await journal.append(Sample.floats(100, number: number))
+            await journal.flush()
+        }
+        #expect(journal.database.byteCountOnDisk() <= lower.maxByteCount)
+        #expect(unexplainedHoles(try await journal.everything()).isEmpty)
+        await journal.close()
+    }
+
     @Test func overlapsAreUnitedAndClipped() {
         let intervals: [PositionInterval] = [
             .init(low: 20, high: nil), .init(low: 3, high: 6), .init(low: 5, high: 8), .init(low: 8, high: 10),

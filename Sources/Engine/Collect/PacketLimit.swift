@@ -13,6 +13,8 @@ package struct PacketLimit: Hashable, Sendable {
     static let shortSession = Duration.seconds(10)
     /// Short sessions that end at a large packet before one is taken for the reason.
     static let endsToSuspect = 2
+    /// As many where packets as large were taken before: a broker that restarts again and again.
+    static let endsToDoubt = 4
     /// What was concluded from sessions that ended holds for so long: then it is tried again.
     static let beliefTime = Duration.seconds(3600)
     private static let topicLimit = 64
@@ -29,8 +31,11 @@ package struct PacketLimit: Hashable, Sendable {
     private var refused: Open?
     /// The largest packet that was taken since.
     private var taken = 0
+    /// The largest packet that was taken in any session.
+    private var proven = 0
     private var takenInSession = 0
-    /// Whether a refusal ends the session: then the search takes larger steps.
+    /// Whether a refusal ends the session. Each further one costs a session and a longer pause: the search begins far below,
+    /// and takes what went through for good enough.
     private var endsSessions = false
     private var suspicions = 0
     /// Topics at which sessions ended, as far as the size is suspected.
@@ -55,7 +60,7 @@ package struct PacketLimit: Hashable, Sendable {
     package var tries: [Int] {
         guard let refused, refused.byteCount <= announced ?? .max else { return announced.map { [$0] } ?? [] }
         let room = refused.byteCount - taken
-        let first = taken + room / (endsSessions ? 4 : 2)
+        let first = endsSessions ? max(taken, refused.byteCount / 8) : taken + room / 2
         // Ever smaller steps below what was refused: a smallest part may fit only just.
         let larger = [2, 4, 8, 16, 32, 64].map { taken + room - room / $0 } + [refused.byteCount - 1]
         return ([first] + larger.filter { $0 > first && $0 < refused.byteCount }).filter { $0 > 0 }
@@ -114,6 +119,7 @@ package struct PacketLimit: Hashable, Sendable {
     package mutating func acknowledged(_ token: PublishToken, at now: Duration) {
         guard let packet = open.removeValue(forKey: token) else { return }
         takenInSession = max(takenInSession, packet.byteCount)
+        proven = max(proven, packet.byteCount)
         doubt(at: now)
         guard let refused else { return }
         guard !endsSessions || packet.byteCount < refused.byteCount else { return blame(refused.topic, at: now) }
@@ -159,15 +165,22 @@ package struct PacketLimit: Hashable, Sendable {
         }
         suspicions += 1
         if endTopics.count < 2 { endTopics.insert(first.topic) }
-        guard suspicions >= Self.endsToSuspect || (endsSessions && refused != nil) else { return false }
-        endsSessions = true
+        guard suspicions >= endsNeeded(at: first.byteCount) else { return false }
+        (endsSessions, suspicions) = (true, 0)
         isCertain = isAlone
         learn(first, at: now)
         return true
     }
 
+    /// How many sessions must end at a packet of this size until the size is suspected.
+    private func endsNeeded(at byteCount: Int) -> Int {
+        if byteCount <= proven { return Self.endsToDoubt }
+        return endsSessions && refused != nil ? 1 : Self.endsToSuspect
+    }
+
     private mutating func learn(_ packet: Open, at now: Duration) {
         learned = now
+        proven = min(proven, packet.byteCount - 1)
         if taken >= packet.byteCount { taken = 0 }
         if packet.byteCount <= refused?.byteCount ?? .max { refused = packet }
     }

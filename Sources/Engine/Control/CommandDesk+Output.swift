@@ -70,7 +70,7 @@ extension CommandDesk {
             ("from", .optional(from?.rawValue)), ("event", event.document), ("issuer", .string(command.issuer)),
         ]
         if from == nil {
-            members.append(("request", command.command.document))
+            members.append(("request", command.command.document.shortened(to: Self.requestTextLimit)))
             members.append(("digest", .string(DocumentDigest.text(command.digest))))
             members.append(("account", command.account?.document ?? .null))
             members.append(("signed", .bool(command.isSigned && command.account == nil)))
@@ -85,6 +85,7 @@ extension CommandDesk {
         }
         if command.isInEffect { members.append(("until", .time(command.until?.utc))) }
         leaf("command", members)
+        chargeLedger(for: command)
         output.changed.insert(command.id)
         output.touched.insert(command.point)
     }

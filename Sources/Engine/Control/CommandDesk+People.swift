@@ -138,9 +138,8 @@ extension CommandDesk {
     }
 
     private mutating func recordRefused(_ what: String, _ sender: Sender, _ refusal: DeskRefusal) {
-        guard isAnswerDue(to: sender) else { return }
-        leaf(
-            "refused",
+        recordRefusal(
+            refusal.code, of: sender,
             [
                 ("what", .string(what)), ("by", .string(sender.name)), sender.accountMember,
                 ("code", .string(refusal.code.rawValue)),

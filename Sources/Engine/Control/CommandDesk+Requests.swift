@@ -14,6 +14,10 @@ extension CommandDesk {
         if let known = known(request) { return answer(known, request) }
         // A copy is no sign of life: anybody at the broker can send it again.
         if request.sender.isProven { heard[request.sender.name] = now.uptime }
+        guard !hasSpentLedger(request) else {
+            figures.unrecorded += 1
+            return refuse(request, .budget, "the issuer has put as much into the audit log today as it may")
+        }
         guard hasRoom(for: request) else {
             figures.unrecorded += 1
             return refuse(request, .rateLimit, "more requests than are taken from one issuer; later again")
@@ -65,15 +69,15 @@ extension CommandDesk {
     private mutating func refuse(_ request: IncomingRequest, _ code: RefusalCode, _ note: String) {
         figures.refusals[code, default: 0] += 1
         output.replies.append(.answer(request.token, refusal: DeskRefusal(code: code, message: note)))
-        guard isAnswerDue(to: request.sender) else { return }
-        leaf(
-            "refused",
+        recordRefusal(
+            code, of: request.sender,
             [
                 ("what", .string("request")), ("id", .string(request.command.id.description)),
                 ("point", .string(request.command.point)), ("by", .string(request.sender.name)),
                 ("proven", .bool(request.sender.isProven)), request.sender.accountMember,
                 ("code", .string(code.rawValue)), ("note", .string(note)),
             ])
+        guard isAnswerDue(to: request.sender) else { return }
         output.messages.append(
             .event(
                 CommandEvent(
@@ -104,13 +108,14 @@ extension CommandDesk {
         figures.junk += 1
         figures.refusals[junk.code, default: 0] += 1
         output.replies.append(.acknowledge(junk.token))
-        guard isAnswerDue(to: junk.signer.map { Sender(name: $0) }) else { return }
-        leaf(
-            "refused",
+        let signer = junk.signer.map { Sender(name: $0) }
+        recordRefusal(
+            junk.code, of: signer,
             [
                 ("what", .string("junk")), ("id", .optional(junk.id?.description)), ("point", .optional(junk.point)),
                 ("code", .string(junk.code.rawValue)), ("note", .optional(junk.note)),
             ])
+        guard isAnswerDue(to: signer) else { return }
         if let id = junk.decision {
             let refusal = DeskRefusal(code: junk.code, message: junk.note ?? "it cannot be read")
             guard let signer = junk.signer, let event = event(refusing: id, by: signer, refusal, at: now.utc) else {

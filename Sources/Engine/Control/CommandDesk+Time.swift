@@ -177,6 +177,7 @@ extension CommandDesk {
 
     /// Ids that nobody can use again are no longer remembered.
     private mutating func forget() {
+        recordRefusalSummary()
         guard now.uptime - lastPrune >= .seconds(10) || now.uptime < lastPrune else { return }
         lastPrune = now.uptime
         let ids = finished.forget(at: now)

@@ -61,6 +61,8 @@ package struct CommandDesk: Sendable {
     var doubts: [CommandID: Duration] = [:]
     var buckets: [String: TokenBucket] = [:]
     var junkBucket: TokenBucket
+    var refusals = RefusalTally()
+    var ledgerUse: LedgerUse
     /// Answers to each issuer.
     var answerBuckets: [String: TokenBucket] = [:]
     var lastPrune: Duration
@@ -86,6 +88,7 @@ package struct CommandDesk: Sendable {
         self.now = now
         made = now.uptime
         readings = ReadingTable(site)
+        ledgerUse = LedgerUse(at: now.uptime)
         junkBucket = TokenBucket(rate: site.limits.junkRate, burst: site.limits.junkBurst, at: now.uptime)
         lastPrune = now.uptime
     }

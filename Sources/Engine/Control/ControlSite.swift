@@ -67,10 +67,15 @@ package struct DeskLimits: Hashable, Sendable {
     /// Requests of one issuer: a second, and at once. Beyond: refused with `rate_limit`, counted, not recorded.
     package var requestRate = 10.0
     package var requestBurst = 40.0
-    /// Refusals that are told and recorded: a second, and at once; of each issuer, and of all that cannot be attributed.
-    /// Beyond: only counted.
+    /// Refusals that are answered: a second, and at once; of each issuer, and of all that cannot be attributed. Beyond: only
+    /// counted.
     package var junkRate = 5.0
     package var junkBurst = 20.0
+    /// Refusals with a ledger entry of their own: at once, and one more a minute; of each issuer, and of all that cannot be
+    /// attributed. Beyond: one entry a minute with their numbers.
+    package var refusalEntries = 20.0
+    /// Bytes that the commands of one issuer may add to the ledger in a day. Beyond: refused with `budget`.
+    package var ledgerBytesPerDay = 256 << 20
     /// Commands whose outcome is still awaited, in all and of one issuer. Beyond: no outcome is made, and that is counted.
     package var outcomes = Room(machines: 384, persons: 64)
     package var outcomesPerIssuer = 256

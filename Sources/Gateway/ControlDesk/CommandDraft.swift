@@ -113,22 +113,10 @@ package struct CommandDraft: Sendable {
     }
 
     private static func value(_ text: String, of point: Point, _ id: String) throws(DeskProblem) -> PointValue {
-        if let label = point.enumeration.first(where: { $0.label == text }) { return .int(label.code) }
-        let value: PointValue?
-        let allowed: String
-        switch point.datatype {
-        case .bool:
-            value = text == "true" ? .bool(true) : text == "false" ? .bool(false) : nil
-            allowed = "true or false"
-        case .string:
-            value = .string(text)
-            allowed = "a text"
-        case .int16, .uint16, .int32, .uint32, .int64, .uint64, .float32, .float64:
-            value = DecimalNumber(text).flatMap { JSONValue.number($0.trimmed).pointValue }
-            let labels = point.enumeration.map(\.label)
-            allowed = labels.isEmpty ? "a number" : "a number or one of: \(labels.joined(separator: ", "))"
+        do throws(Point.NoValue) {
+            return try point.value(writtenAs: text)
+        } catch {
+            throw .refused(.badFormat, "\(id): \(error.reason)")
         }
-        guard let value else { throw .refused(.badFormat, "'\(text)' is no value of \(id), which takes \(allowed)") }
-        return value
     }
 }

@@ -16,16 +16,21 @@ package struct CommandExport: Sendable {
     private let format: Format
     private let from: UnixTime?
     private let to: UnixTime?
+    private let labels: PointLabels?
 
     /// - Parameters:
     ///   - path: of a state folder or a ledger.
     ///   - from: only commands received then or later.
     ///   - to: only commands received earlier.
-    package init(path: String, format: Format, from: UnixTime? = nil, to: UnixTime? = nil) throws {
+    ///   - labels: for two columns with the names of codes, in CSV.
+    package init(path: String, format: Format, from: UnixTime? = nil, to: UnixTime? = nil, labels: PointLabels? = nil)
+        throws
+    {
         ledger = try LedgerInspection(path: path)
         self.format = format
         self.from = from
         self.to = to
+        self.labels = labels
     }
 
     /// Hands on one line after the other, in the order in which the commands were received.
@@ -36,11 +41,12 @@ package struct CommandExport: Sendable {
         try ledger.leaves(0..<(try ledger.size())) { index, leaf in
             if !Seal.isSeal(leaf) { rows.take(leaf, at: index) }
         }
-        if format == .csv { try line(JournalExport.csv(CommandRow.columns)) }
+        let names = labels == nil ? [] : ["value_label", "readback_label"]
+        if format == .csv { try line(JournalExport.csv(CommandRow.columns + names)) }
         for row in rows.inOrder where isWanted(row) {
             switch format {
             case .jsonl: try line(row.document.bytes)
-            case .csv: for cells in row.lines { try line(JournalExport.csv(cells)) }
+            case .csv: for cells in row.lines { try line(JournalExport.csv(cells + (labels.map(row.labels) ?? []))) }
             }
         }
         return rows.damaged

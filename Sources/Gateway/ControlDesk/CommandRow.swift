@@ -142,6 +142,11 @@ extension CommandRow {
         return (measures.isEmpty ? [.null] : measures).map { head + cells($0) + tail }
     }
 
+    /// The names of the value that was asked for and of the one that was read back.
+    func labels(_ names: PointLabels) -> [String] {
+        [request["value"], actionDocument["readback"]].map { names.label($0?.pointValue, of: point) }
+    }
+
     private var head: [String] {
         let decision = decisionDocument
         let rationale = request["rationale"] ?? .null

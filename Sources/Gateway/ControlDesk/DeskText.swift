@@ -6,7 +6,8 @@ extension JSONValue {
         switch self {
         case .null: ""
         case .string(let text): text
-        case .bool, .number, .array, .object: String(decoding: bytes, as: UTF8.self)
+        case .number(let number): number.plain
+        case .bool, .array, .object: String(decoding: bytes, as: UTF8.self)
         }
     }
 

@@ -140,7 +140,9 @@ struct DevicesDocument {
     }
 
     private func refused(_ span: RegisterSpan, _ device: Device) -> JSONValue {
-        let names = device.points.filter { $0.span.overlaps(span) }.map { JSONValue.string($0.name) }
+        let names = device.points.filter { point in point.spans.contains { $0.overlaps(span) } }.map {
+            JSONValue.string($0.name)
+        }
         guard case .object(let members) = span.document else { return span.document }
         return .object(members + [.init("points", .array(names))])
     }

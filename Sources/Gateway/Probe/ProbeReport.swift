@@ -24,16 +24,17 @@ package struct ProbeReport: Sendable {
             single.add(["\(address)", Self.hex(word)] + cells + [Self.text(word)])
         }
         lines += single.lines
-        for type in [ValueType.uint32, .int32, .float32, .bcd32, .float64] {
-            lines += section(type)
+        for type in [ValueType.uint32, .int32, .float32, .bcd32, .float64] { lines += section(type) }
+        // Rare: only where the words look like it.
+        for type in [ValueType.decade32, .uint48] {
+            let isPlausible = table.candidates.contains { $0.type == type && $0.isPlausible }
+            if isPlausible { lines += section(type) }
         }
         return (lines + verdict).joined(separator: "\n")
     }
 
     private func section(_ type: ValueType) -> [String] {
-        let names =
-            (type.fixedRegisterCount ?? 1) == 4
-            ? ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"] : ["ABCD", "CDAB", "BADC", "DCBA"]
+        let names = ByteOrder.names(registerCount: type.fixedRegisterCount ?? 1)
         let orders = names.compactMap(ByteOrder.init(name:))
         var section = TextTable([type.rawValue.uppercased()] + names)
         var isEmpty = true
@@ -94,12 +95,7 @@ extension ProbeTable.Candidate {
     }
 
     fileprivate func name(of order: ByteOrder) -> String {
-        let names =
-            words.count == 1
-            ? ["AB", "BA"]
-            : words.count == 4
-                ? ["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"] : ["ABCD", "CDAB", "BADC", "DCBA"]
-        return names.first { ByteOrder(name: $0) == order } ?? order.name
+        order.name(registerCount: words.count)
     }
 
     fileprivate var document: JSONValue {

@@ -24,7 +24,8 @@ package struct ProbeTable: Hashable, Sendable {
         ByteOrder(wordsAreSwapped: true, bytesAreSwapped: true),
     ]
     private static let types: [ValueType] = [
-        .uint16, .int16, .bcd16, .uint32, .int32, .float32, .bcd32, .float64, .uint64, .int64,
+        .uint16, .int16, .bcd16, .uint32, .int32, .float32, .bcd32, .decade32, .udecade32, .uint48, .int48,
+        .float64, .uint64, .int64,
     ]
     private static let scales = (-4...3).map { DecimalNumber(mantissa: 1, exponent: Int8($0)) }
 
@@ -62,9 +63,10 @@ package struct ProbeTable: Hashable, Sendable {
     private static func isPlausible(_ value: PointValue, _ type: ValueType, _ words: [UInt16]) -> Bool {
         guard let number = value.number?.magnitude, words.contains(where: { $0 != 0 }) else { return false }
         switch type {
+        case .decade32, .udecade32: return number >= 1e-3 && number < 1e9 && words.contains { $0 & 0xFF00 >= 0xF000 }
         case .float32, .float64: return number >= 1e-3 && number < 1e7
         case .uint32, .int32, .bcd32: return number < 100_000_000 && number >= 1
-        case .uint64, .int64: return number < 1_000_000_000_000 && number >= 1
+        case .uint48, .int48, .uint64, .int64: return number < 1_000_000_000_000 && number >= 1
         case _: return number <= 32_767
         }
     }
@@ -95,7 +97,8 @@ package struct ProbeTable: Hashable, Sendable {
     private static func effort(_ candidate: Candidate) -> Int {
         let order = candidate.order ?? .bigEndian
         return (candidate.scale == .one ? 0 : 2) + (order.bytesAreSwapped ? 4 : 0) + (order.wordsAreSwapped ? 1 : 0)
-            + (candidate.type.isFloat ? 0 : 1) + (candidate.type == .bcd16 || candidate.type == .bcd32 ? 3 : 0)
+            + (candidate.type.isFloat ? 0 : 1) + (candidate.type.isDecade ? 2 : 0)
+            + (candidate.type == .bcd16 || candidate.type == .bcd32 ? 3 : 0)
             + candidate.words.count
     }
 }

@@ -62,8 +62,7 @@ struct DraftPoint {
         guard !table.isBits, order != .bigEndian, type != .string else { return nil }
         switch registerCount {
         case 1: return order.bytesAreSwapped ? "BA" : nil
-        case 4: return ByteOrder.names.suffix(4).first { ByteOrder(name: $0) == order }
-        default: return order.name
+        default: return order.name(registerCount: registerCount)
         }
     }
 }

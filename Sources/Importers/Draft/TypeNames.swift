@@ -9,6 +9,10 @@ enum TypeNames {
         case "bool", "boolean", "bit", "coil": return .bool
         case "int16", "i16", "s16", "short", "sint16", "16int", "signed16", "int16signed": return .int16
         case "uint16", "u16", "word", "ushort", "16uint", "unsigned16": return .uint16
+        case "int24", "i24", "s24": return .int24
+        case "uint24", "u24": return .uint24
+        case "int48", "i48", "s48": return .int48
+        case "uint48", "u48": return .uint48
         case "int32", "i32", "s32", "long", "dint", "sint32", "32int", "signed32": return .int32
         case "uint32", "u32", "dword", "udint", "ulong", "32uint", "unsigned32": return .uint32
         case "int64", "i64", "s64", "llong", "lint", "64int", "signed64": return .int64

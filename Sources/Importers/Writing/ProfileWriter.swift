@@ -124,7 +124,7 @@ struct ProfileWriter {
     }
 
     private static func bigEndian(_ point: DraftPoint) -> String {
-        point.registerCount == 4 ? "ABCDEFGH" : "ABCD"
+        ByteOrder.bigEndian.name(registerCount: point.registerCount)
     }
 
     private func meaning(_ point: DraftPoint) -> [(String, String)] {

@@ -30,14 +30,24 @@ struct ExportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only commands received earlier.", valueName: "time"))
     var to: MomentArgument?
 
+    @Flag(
+        help: "Two further columns with the names of codes, value_label and readback_label (csv; from the site file).")
+    var labels = false
+
     @OptionGroup var state: StateOption
 
+    func validate() throws {
+        if labels, format != .csv { throw ValidationError("--labels is for csv: command_row/1 has codes only") }
+    }
+
     func run() throws {
+        let names = try labels ? state.labels() : nil
         let folder = try state.folder().path
         let output = LineOutput()
         let damaged: [UInt64]
         do {
-            damaged = try CommandExport(path: folder, format: format, from: from?.time, to: to?.time).run(output.line)
+            damaged = try CommandExport(path: folder, format: format, from: from?.time, to: to?.time, labels: names)
+                .run(output.line)
             try output.flush()
         } catch {
             Console.talk("headgate: \(AuditReport.words(error))")
