@@ -35,7 +35,7 @@ package enum RefusalCode: String, Sendable, CaseIterable {
     case rateLimit = "rate_limit"
     /// The last write was too recent.
     case minInterval = "min_interval"
-    /// The writes of the day are used up.
+    /// The writes of the day are used up, or the issuer has put as much into the audit log today as it may.
     case budget
     /// A condition of the policy does not hold.
     case interlock
