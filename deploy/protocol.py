@@ -78,7 +78,7 @@ MQTT = """
 
 With MQTT 5, documents have the content type `application/json` (checkpoints `text/plain; charset=utf-8`), events expire after
 an hour at the broker, and events of a request also go to its response topic with its correlation data. Which session of the
-gateway carries what: [security.md](security.md#what-an-attacker-meets).
+gateway carries what: [security.md](security.md#sessions-at-the-broker).
 """
 EXIT_CODES = """
 ## Exit codes of the shell's commands
