@@ -64,8 +64,8 @@ The reference of all that Headgate publishes and accepts. Guides with examples: 
 - Documents are JSON in UTF-8. Each names its kind and version in `schema`. A new version has a new number.
 - Times are UTC as in RFC 3339, with `Z`. The gateway writes milliseconds and reads up to six digits.
 - Numbers are exact decimals with digits that fit 64 bits with a sign; larger whole numbers are texts. Units are UCUM codes.
-- Published documents may get new members within a version: ignore members that you do not know. Of `command/1`,
-  `decision/1` and `control/1` the gateway refuses unknown members.
+- The gateway refuses unknown members of `command/1`, `decision/1` and `control/1`. A consumer should ignore members that it
+  does not know: a later release may add some.
 
 ## Topics
 
