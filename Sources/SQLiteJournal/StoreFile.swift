@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import GRDB
+import GRDBSQLite
 
 /// An SQLite file in write-ahead mode, opened and checked the way the journal and the ledger want it. One connection writes,
 /// a few read and never wait for it.
@@ -24,6 +25,9 @@ struct StoreFile: Sendable {
     /// Pages of the log that are worth moving into the main file.
     private static let checkpointPages = 1000
     private static let pageSize: Int64 = 4096
+    /// Milliseconds that a statement waits for another connection.
+    private static let longWait: Int32 = 5000
+    private static let shortWait: Int32 = 50
     /// What belongs to a database on the disk.
     static let suffixes = ["", "-wal", "-shm"]
 
@@ -36,7 +40,7 @@ struct StoreFile: Sendable {
         checkpointPages = min(Self.checkpointPages, Int(logByteLimit / Self.pageSize / 2))
         var configuration = Configuration()
         configuration.maximumReaderCount = 2
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(Double(Self.longWait) / 1000)
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -\(Self.cacheSize)")
             // Debian's SQLite overwrites deleted rows with zeros unless told otherwise: flash wear for nothing.
@@ -102,11 +106,13 @@ struct StoreFile: Sendable {
         }
     }
 
-    /// Tries to empty the write-ahead log; a reader may hold it back.
+    /// Tries to empty the write-ahead log; a reader may hold it back. Waits for a short read only: commits wait meanwhile.
     ///
     /// - Returns: whether it is empty now.
     func truncateLog() throws -> Bool {
         try pool.writeWithoutTransaction { db in
+            sqlite3_busy_timeout(db.sqliteConnection, Self.shortWait)
+            defer { sqlite3_busy_timeout(db.sqliteConnection, Self.longWait) }
             let row = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
             let isWhole = row.flatMap { Int.fromDatabaseValue($0[0]) } == 0
             if isWhole { meter.checkpointed(isWhole: true) }
@@ -141,7 +147,7 @@ struct StoreFile: Sendable {
     static var readOnly: Configuration {
         var configuration = Configuration()
         configuration.readonly = true
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(Double(Self.longWait) / 1000)
         return configuration
     }
 

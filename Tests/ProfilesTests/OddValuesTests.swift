@@ -26,15 +26,15 @@ import Testing
     @Test func paddingAndCharacterSetsOfTextsAreRead() throws {
         let (profile, problems) = try ProfileText.load(
             """
-            defaults: {table: holding, type: string, count: 3}
+            defaults: {table: holding, type: string}
             points:
-              leading: {address: 0}
-              filled:  {address: 3}
-              latin:   {address: 6, charset: latin1}
-              guessed: {address: 9}
-              single:  {address: 12, order: low}
-              wide:    {address: 15, charset: utf16}
-              none:    {address: 18}
+              leading: {address: 0, count: 3}
+              filled:  {address: 3, count: 3}
+              latin:   {address: 6, count: 3, charset: latin1}
+              guessed: {address: 9, count: 3}
+              single:  {address: 12, count: 3, order: low}
+              wide:    {address: 15, count: 3, charset: utf16}
+              none:    {address: 18, count: 3}
             tests:
               - registers: {holding: {0: [0, 0x4142, 0x4300], 3: [0x4142, 0x43FF, 0xFFFF], 6: [0x4BFC, 0x686C, 0],
                                       9: [0x4BFC, 0x686C, 0], 12: [0x41, 0x42, 0x43], 15: [0x41, 0xFC, 0],

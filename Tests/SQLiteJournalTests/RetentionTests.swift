@@ -256,7 +256,9 @@ import Testing
         let settings = BufferSettings(maxByteCount: 4 << 20)
         let journal = try folder.open(settings)
         await fill(journal, 0..<4000)
-        let reader = try DatabaseQueue(path: folder.database)
+        var reads = Configuration()
+        reads.allowsUnsafeTransactions = true
+        let reader = try DatabaseQueue(path: folder.database, configuration: reads)
         try await reader.writeWithoutTransaction { db in
             try db.beginTransaction(.deferred)
             _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM row")

@@ -11,7 +11,7 @@ import Testing
 /// `make fuzz` tries some thousand.
 @Suite(.serialized) struct StoreFuzzTests {
     private static let isLong = ProcessInfo.processInfo.environment["HEADGATE_LONG_TESTS"] != nil
-    private static let rounds = isLong ? 4000 : 60
+    private static let rounds = isLong ? 4000 : 40
 
     /// Changes one of the `names` of a folder in one of the ways in which disks and people do.
     private func mutate(_ folder: StateFolder, _ names: [String], _ random: inout SeededRandom) throws -> String {

@@ -73,8 +73,7 @@ struct LedgerOpening {
         }
         let frontier = try database.frontier()
         try database.pool.read { db in try checkNewest(frontier, db) }
-        let note = try database.newestNote()
-        if let note {
+        if let note = try database.newestNote() {
             guard let checkpoint = try? Checkpoint(text: SignedNote(note).text) else {
                 throw Broken("its newest checkpoint cannot be read")
             }
@@ -82,7 +81,7 @@ struct LedgerOpening {
         }
         if let mark {
             try check(mark, frontier, database)
-        } else if note != nil {
+        } else if frontier.size > 0 {
             throw Broken("\(lockName), which knows how many entries it had, is gone or not readable")
         }
         return (frontier, try database.pool.read { db in try checkRecords(db, frontier, mark) })
