@@ -119,6 +119,34 @@ REQUESTS = [
 ]
 
 
+# Name of a guard in verdicts, the codes that it may give, what it checks.
+GUARDS = [
+    ("address", "unknown_point not_writable", "the gateway and the point are right, and a policy covers the point"),
+    ("authority", "not_authorised", "the policy names the issuer, whose category is the one that it claims"),
+    ("signature", "bad_signature", "the request is signed, or comes from the local socket, or the policy allows unsigned ones"),
+    ("time", "expired time_skew bad_format", "issued not in the future, not expired, and not for too long"),
+    ("site", "mode_blocked not_ready", "the site may be written, and the gateway is not stopping"),
+    ("lockout", "locked_out", "no lockout covers the point"),
+    ("local", "local_control", "no person at the plant has the point; a person there may command it"),
+    ("interlocks", "interlock interlock_unknown", "every condition of the policy is known to hold"),
+    ("evidence", "evidence_stale evidence_bad", "the evidence is what was published, fresh enough and good enough"),
+    ("format", "bad_format bad_unit", "the value is of the kind of the point, in its unit"),
+    ("hours", "mode_blocked", "the policy allows writes at this hour"),
+    ("holder", "held_by_other", "no issuer with more authority, and no other machine, holds the point"),
+    ("limits", "out_of_limits device_unhealthy", "the value is inside the limits of policy, profile and device"),
+    ("step", "step_limit device_unhealthy wrong_device", "the value is not too far from the measured one"),
+    ("rate", "rate_limit", "the writes of the hour are not used up"),
+    ("min_interval", "min_interval", "the last write is long enough ago"),
+    ("per_day", "budget", "the writes of the day are not used up"),
+    ("expect", "expect_mismatch", "the point has the value that the issuer expects"),
+    ("expected", "unknown_point bad_unit", "expected changes are of points of this gateway, in their units"),
+    ("device", "device_unhealthy wrong_device", "the device answers, and is the one of its profile"),
+    ("confirmation", "unverified", "the write can be confirmed, or the policy allows it without"),
+    ("readiness", "not_ready", "the readiness report allows it, where the policy requires one"),
+    ("approval", "", "`hold` until a person decides, where mode, lane or policy require it"),
+]
+
+
 def fail(text: str) -> None:
     sys.exit(f"deploy/protocol.py: {text}")
 
@@ -131,7 +159,8 @@ def swift() -> dict[Path, str]:
 
 
 def enum_body(sources: dict[Path, str], name: str) -> str:
-    found = [match.group(1) for text in sources.values() for match in re.finditer(rf"^package enum {name}\b.*?{{\n(.*?)^}}", text, re.M | re.S)]
+    pattern = re.compile(rf"^package enum {name}\b.*?{{\n(.*?)^}}", re.M | re.S)
+    found = [match.group(1) for text in sources.values() for match in pattern.finditer(text)]
     if len(found) != 1:
         fail(f"{len(found)} enums {name} in Sources")
     return found[0]
@@ -175,7 +204,8 @@ def transitions(sources: dict[Path, str]) -> list[tuple[str, list[str], list[str
     for names, value in re.findall(r"case ((?:\.\w+,?\s*)+):\s*(.*?)(?=\n\s*case |\Z)", body, re.S):
         sides = []
         for unverified in (False, True):
-            chosen = re.sub(r"isUnverified \? (\[[^]]*\]|\.\w+) : (\[[^]]*\]|\.\w+)", r"\1" if unverified else r"\2", value)
+            choice = r"isUnverified \? (\[[^]]*\]|\.\w+) : (\[[^]]*\]|\.\w+)"
+            chosen = re.sub(choice, r"\1" if unverified else r"\2", value)
             sides.append([snake(target[step]) for step in re.findall(r"\.(\w+)", chosen)])
         result += [(snake(name), sides[0], sides[1] if sides[1] != sides[0] else []) for name in re.findall(r"\.(\w+)", names)]
     return result
@@ -188,13 +218,13 @@ def check_topics(sources: dict[Path, str]) -> None:
     known = {re.sub(r"{\w+}(/{\w+})*", "*", topic) for topic, *_ in TOPICS} | {ORIGIN}
     found = {}
     for path, text in sources.items():
-        for literal in re.findall(r'"headgate/v1/(?:\\\(gateway\)|{gateway})/([^"]+)"', text) + re.findall(r'"\\\(root\)/(\S+?)"', text):
+        for literal in re.findall(r'"(?:headgate/v1/(?:\\\(gateway\)|{gateway})|\\\(root\))/([^"\s]+)"', text):
             shape = re.sub(r"\\\(.*?\)|{\w+}|[+#]", "*", literal)
             if shape != "c/":
                 found[shape] = path.relative_to(ROOT)
     if unknown := set(found) - known:
         fail(f"a topic that TOPICS lacks: {sorted(unknown)} in {[str(found[topic]) for topic in sorted(unknown)]}")
-    if gone := known - set(found) - {"c/req/*"} | ({"c/req/*"} - set(found)):
+    if gone := known - set(found):
         fail(f"topics that are not in the sources: {sorted(gone)}")
 
 
@@ -210,12 +240,23 @@ def check_documents(sources: dict[Path, str], schemas: dict[str, dict]) -> None:
 
 
 def check_codes(schemas: dict[str, dict], listed: dict[str, list]) -> None:
-    event, reading = schemas["event/1"]["properties"], schemas["reading/1"]["properties"]["readings"]["items"]["properties"]
-    for name, of_schema in [("RefusalCode", event["code"]), ("CommandState", event["state"]), ("HumanReason", event["reason"]),
-                            ("QualityReason", reading["reasons"]["items"]), ("GapReason", schemas["gap/1"]["properties"]["reason"])]:
+    event = schemas["event/1"]["properties"]
+    reading = schemas["reading/1"]["properties"]["readings"]["items"]["properties"]
+    in_schemas = {"RefusalCode": event["code"], "CommandState": event["state"], "HumanReason": event["reason"],
+                  "QualityReason": reading["reasons"]["items"], "GapReason": schemas["gap/1"]["properties"]["reason"]}
+    for name, of_schema in in_schemas.items():
         codes = [code for _, code, _ in listed[name]]
         if sorted(codes) != sorted(of_schema["enum"]):
             fail(f"{name} and its schema differ: {sorted(set(codes) ^ set(of_schema['enum']))}")
+
+
+def check_guards(sources: dict[Path, str], codes: list[tuple[str, str, str]]) -> None:
+    guards = "".join(text for path, text in sources.items() if path.name.startswith("Guard"))
+    found = set(re.findall(r'(?:verdict|counted)\(\s*"(\w+)"', guards))
+    if found != {name for name, _, _ in GUARDS}:
+        fail(f"guards only in the sources or only here: {sorted(found ^ {name for name, _, _ in GUARDS})}")
+    if unknown := {code for _, own, _ in GUARDS for code in own.split()} - {code for _, code, _ in codes}:
+        fail(f"no such codes: {sorted(unknown)}")
 
 
 def check_requests(sources: dict[Path, str]) -> None:
@@ -254,7 +295,8 @@ def type_of(node: dict, listed: dict[str, list]) -> str:
 def members(node: dict, listed: dict[str, list], prefix: str = "", seen: dict | None = None) -> list[list[str]]:
     seen = {} if seen is None else seen
     rows, own = [], node.get("properties", {})
-    known = next((shape for shape in seen if len(shape) > 2 and all(own.get(name) == seen[shape][1][name] for name in shape)), None)
+    same = (shape for shape in seen if len(shape) > 2 and all(own.get(name) == seen[shape][1][name] for name in shape))
+    known = next(same, None)
     seen.setdefault(tuple(own), (prefix.rstrip("."), own))
     for name, child in own.items():
         if not isinstance(child, dict) or (known and name in known):
@@ -284,48 +326,81 @@ def document_section(name: str, schema: dict, listed: dict[str, list]) -> str:
     title = schema["title"].partition(": ")[2]
     file = f"../Sources/Payloads/Schemas/{name.replace('/', '-')}.schema.json"
     rows = [row for row in members(schema, listed) if row[0] != "`schema`"]
-    return f"\n### {name}\n\n{title[0].upper()}{title[1:]}. {place}. [Schema]({file}).\n\n" + table(["member", "always", "type", "meaning"], rows)
+    head = f"\n### {name}\n\n{title[0].upper()}{title[1:]}. {place}. [Schema]({file}).\n\n"
+    return head + table(["member", "always", "type", "meaning"], rows)
+
+
+def coded(codes: list[str]) -> str:
+    return ", ".join(f"`{code}`" for code in codes)
+
+
+def meanings(head: str, cases: list[tuple[str, str, str]]) -> str:
+    return table([head, "meaning"], [[f"`{code}`", meaning] for _, code, meaning in cases])
+
+
+def topics_table() -> str:
+    return table(
+        ["topic", "direction", "retained", "document", "when"],
+        [[f"`{topic}`", direction, retained, f"[{name}](#{name.replace('/', '')})" if name else "text", when]
+         for topic, direction, retained, name, when in TOPICS])
+
+
+def documents_sections(schemas: dict[str, dict], listed: dict[str, list]) -> str:
+    text = "\n## Documents\n\n*always*: the member is in every document of the kind.\n"
+    text += "".join(document_section(name, schema, listed) for name, schema in schemas.items())
+    rows = [[f"`{name}`", place, page] for name, (place, page) in WITHOUT_SCHEMA.items()]
+    return text + "\n### Documents without a schema\n\n" + table(["name", "where", "see"], rows)
+
+
+def command_sections(sources: dict[Path, str], listed: dict[str, list]) -> str:
+    text = "\n## States of a command\n\nThe drawing is in [commands.md](commands.md).\n\n"
+    text += meanings("state", listed["CommandState"]) + "\n"
+    text += table(["from", "to", "to, where nothing can be read back"], [
+        [f"`{start}`", coded(ends), coded(others)] for start, ends, others in transitions(sources) if ends or others])
+    text += """
+## Codes
+
+`code` of an event, of a guard's verdict and of an error at the local socket. When several guards refuse, the
+first of this list is the code of the event. What to do about each: [for-ai-teams.md](for-ai-teams.md#refused-what-to-do).
+
+""" + meanings("code", listed["RefusalCode"])
+    text += "\n## Guards\n\n`guard` of a verdict. All guards that apply to an action run, and the worst verdict counts.\n\n"
+    text += table(["guard", "passes when", "code"], [[f"`{name}`", what, coded(codes.split())] for name, codes, what in GUARDS])
+    text += "\n## Reasons that persons give\n\n`reason` of a denial or an override.\n\n"
+    return text + meanings("reason", listed["HumanReason"])
+
+
+def reading_sections(sources: dict[Path, str], listed: dict[str, list]) -> str:
+    body = enum_body(sources, "QualityReason")
+    quality, status = switch(body, "quality"), switch(body, "opcUAStatus")
+    text = """
+## Quality of a reading
+
+`reasons` of a reading. Its `quality` is the worst that one of them implies; without any it is `good`. The last
+column is the status code of OPC UA (part 4, section 7.39) that means the same.
+
+"""
+    text += table(["reason", "quality", "meaning", "OPC UA"], [
+        [f"`{code}`", quality[name], meaning, f"`{status[name].replace('_', '')}`"]
+        for name, code, meaning in listed["QualityReason"]])
+    text += "\n## Reasons of a loss\n\n`reason` of a gap record; what `count` counts: [journal.md](journal.md#gap-records).\n\n"
+    return text + meanings("reason", listed["GapReason"])
 
 
 def document() -> str:
     sources = swift()
-    schemas = {}
-    for path in sorted(SCHEMAS.glob("*.schema.json")):
-        schema = json.loads(path.read_text(encoding="utf-8"))
-        schemas[schema["properties"]["schema"]["const"]] = schema
-    listed = {name: cases(sources, name) for name in ["RefusalCode", "CommandState", "HumanReason", "QualityReason", "GapReason"]}
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(SCHEMAS.glob("*.schema.json"))]
+    schemas = {schema["properties"]["schema"]["const"]: schema for schema in documents}
+    enums = ["RefusalCode", "CommandState", "HumanReason", "QualityReason", "GapReason"]
+    listed = {name: cases(sources, name) for name in enums}
     check_topics(sources)
     check_documents(sources, schemas)
     check_codes(schemas, listed)
-
-    text = INTRODUCTION + table(
-        ["topic", "direction", "retained", "document", "when"],
-        [[f"`{topic}`", direction, retained, f"[{name}](#{name.replace('/', '')})" if name else "text", when]
-         for topic, direction, retained, name, when in TOPICS]) + MQTT
-    text += "\n## Documents\n\n*always*: the member is in every document of the kind.\n"
-    text += "".join(document_section(name, schema, listed) for name, schema in schemas.items())
-    text += "\n### Documents without a schema\n\n" + table(
-        ["name", "where", "see"], [[f"`{name}`", place, page] for name, (place, page) in WITHOUT_SCHEMA.items()])
-    text += "\n## States of a command\n\nThe drawing is in [commands.md](commands.md).\n\n"
-    text += table(["state", "meaning"], [[f"`{code}`", meaning] for _, code, meaning in listed["CommandState"]])
-    text += "\n" + table(["from", "to", "to, where nothing can be read back"], [
-        [f"`{start}`", ", ".join(f"`{end}`" for end in ends), ", ".join(f"`{end}`" for end in others) or ""]
-        for start, ends, others in transitions(sources) if ends or others])
-    text += "\n## Codes\n\n`code` of an event, of a guard's verdict and of an error at the local socket. When several guards refuse, the\n"
-    text += "first of this list is the code of the event. What to do about each: [for-ai-teams.md](for-ai-teams.md#refused-what-to-do).\n\n"
-    text += table(["code", "meaning"], [[f"`{code}`", meaning] for _, code, meaning in listed["RefusalCode"]])
-    text += "\n## Reasons that persons give\n\n`reason` of a denial or an override.\n\n"
-    text += table(["reason", "meaning"], [[f"`{code}`", meaning] for _, code, meaning in listed["HumanReason"]])
-    body = enum_body(sources, "QualityReason")
-    quality, status = switch(body, "quality"), switch(body, "opcUAStatus")
-    text += "\n## Quality of a reading\n\n`reasons` of a reading. Its `quality` is the worst that one of them implies; without any it is `good`. The last\n"
-    text += "column is the status code of OPC UA (part 4, section 7.39) that means the same.\n\n"
-    text += table(["reason", "quality", "meaning", "OPC UA"], [
-        [f"`{code}`", quality[name], meaning, f"`{status[name].replace('_', '')}`"] for name, code, meaning in listed["QualityReason"]])
-    text += "\n## Reasons of a loss\n\n`reason` of a gap record; what `count` counts: [journal.md](journal.md#gap-records).\n\n"
-    text += table(["reason", "meaning"], [[f"`{code}`", meaning] for _, code, meaning in listed["GapReason"]])
+    check_guards(sources, listed["RefusalCode"])
     check_requests(sources)
-    return text + EXIT_CODES + table(["request", "answer"], [[f"`{request}`", answer] for request, answer in REQUESTS])
+    requests = table(["request", "answer"], [[f"`{request}`", answer] for request, answer in REQUESTS])
+    return (INTRODUCTION + topics_table() + MQTT + documents_sections(schemas, listed) + command_sections(sources, listed)
+            + reading_sections(sources, listed) + EXIT_CODES + requests)
 
 
 def check(text: str) -> int:

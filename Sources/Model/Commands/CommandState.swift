@@ -1,4 +1,4 @@
-/// Where a command is in its life.
+/// Where a command is in its life; drawn in docs/commands.md.
 package enum CommandState: String, Sendable, CaseIterable {
     /// Journaled and synced to disk.
     case received
