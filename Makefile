@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install the Debian packages that are missing.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint commands devices bench acceptance torture release deb test-deb format clean setup toolchain fuzz
+.PHONY: help demo test check lint commands devices protocol bench acceptance torture release deb test-deb format clean setup toolchain fuzz
 
 SWIFT ?= swift
 # The one that the Debian packages are for, whatever else is in PATH.
@@ -54,6 +54,9 @@ lint: toolchain ## Format check only
 
 devices: setup ## Write docs/devices.md, the list of the profiles
 	deploy/devices.py
+
+protocol: ## Write docs/protocol.md, the reference of topics, documents and codes
+	deploy/protocol.py
 
 bench: setup release ## Headgate beside a C floor: CPU, memory, latency, bytes on disk (BENCH_FLAGS="--seconds 60")
 	$(PYTHON) Tests/Benchmark/bench.py --headgate .build/release/headgate $(BENCH_FLAGS)

@@ -64,7 +64,7 @@ put 644 deploy/debian/copyright usr/share/doc/headgate/copyright
 put 644 CHANGELOG.md usr/share/doc/headgate/changelog
 compress usr/share/doc/headgate/changelog
 # The guides keep their places, so that their links hold; what they name of the sources is installed, or just a name.
-for file in README.md docs/*.md docs/decisions/*.md; do
+for file in README.md CONTRIBUTING.md SECURITY.md docs/*.md docs/decisions/*.md; do
     put 644 "$file" "usr/share/doc/headgate/$file"
     sed -i -E -e 's#\]\((\.\./)*Sources/[A-Za-z]+/Schemas#](/usr/share/headgate/schemas#g' \
         -e 's#\]\(\.\./Tests/Peers/verify_audit\.py#](examples/verify_audit.py#g' \

@@ -37,20 +37,20 @@ INTRODUCTION = """\
 
 <!-- Written by deploy/devices.py from the profiles in Devices: change those, then `make devices`. -->
 
-{count} profiles of devices, and {simulated} for trying things without any. `headgate profile list` shows what is
-installed, `headgate profile show ID` all points of one. Yours is not here? [profiles.md](profiles.md) is the way to one
+{count} profiles of devices, and {simulated} for tests without a device. `headgate profile list` shows what is
+installed, `headgate profile show ID` all points of one. If yours is missing, [profiles.md](profiles.md) shows how to write it
 in 15 minutes.
 
-What the columns say:
+The columns:
 
-- **Points** is how many values the profile gives. All of them are covered by golden tests, which `make test` runs.
-- **Serial** is the factory setting as far as it is known: a first guess for a scan, never a default.
-- **Can be written** lists the points for which the profile has a write rule, with the bounds of the device. Whether
-  anybody may write them, and how far, is the site's policy.
-- **Source** is where the register map comes from, and with what it was compared: "one source" means that nothing else
+- **Points**: how many values the profile gives. Golden tests cover all of them; `make test` runs them.
+- **Serial**: the factory setting, as far as it is known. A scan tries it first; it is never a default.
+- **Can be written**: the points with a write rule, with the bounds of the device. The site's policy decides
+  who may write them, and how far.
+- **Source**: where the register map comes from, and what it was compared with. "One source" means that nothing else
   confirms it. {tried}
-- **Compare first** names points whose address or scale is uncertain: look at the device's display before you rely on
-  them. The profile says why. What was less certain than that has been left out.
+- **Compare first**: points whose address or scale is uncertain. Compare them with the device's display before you rely on
+  them; the profile names the reason. Points with more doubt were left out.
 """
 
 
@@ -158,8 +158,8 @@ def row(profile: dict) -> str:
 def tried(real: list[dict]) -> str:
     count = sum(UNTRIED not in " ".join(profile["source"].split()) for profile in real)
     if count == 0:
-        return "None has been tried on a real device yet: a report that yours works, or does not, is welcome."
-    return f"{count} of them were tried on a real device, and their source says so; the others were not."
+        return "None was tested on a real device yet: a report that yours works, or does not, is welcome."
+    return f"{count} of them were tested on a real device, and their source names it; the others were not."
 
 
 def document() -> str:

@@ -1,9 +1,14 @@
 /// Why data is missing (`gap/1`, field `reason`). The raw value is stored in the journal: never renumber.
 package enum GapReason: UInt8, Sendable, CaseIterable {
+    /// Rows left the journal before every publisher had delivered them: `max_size`, `max_age`, or a disk that fills.
     case bufferEvicted = 0
+    /// The bus had no time for the poll, or polling was paused.
     case notPolled = 1
+    /// The device did not answer; its readings are published as bad too.
     case deviceDown = 2
+    /// The gateway was not running, or was killed before a commit.
     case restart = 3
+    /// The disk refused rows, or stored rows cannot be read, or positions are skipped after files were put back.
     case diskError = 4
 
     package var code: String {

@@ -1,31 +1,57 @@
 /// Why a reading is not plainly good (or that it was forced locally). The raw value is the bit in ``QualityReasons`` and
 /// is stored in the journal: never renumber.
 package enum QualityReason: UInt8, Sendable, CaseIterable {
+    /// A person forced the value at the device; it is good.
     case localOverride = 0
+    /// The last value that was read, because the device answers no longer.
     case lastValue = 1
+    /// The value is older than it should be.
     case stale = 2
+    /// The value has not moved for longer than is plausible.
     case flatline = 3
+    /// Another value stands in for the measured one.
     case substituted = 4
+    /// The sensor is at the end of its range.
     case sensorLimit = 5
+    /// The value is outside of the `range` of the point.
     case outOfRange = 6
+    /// The value jumped further than is plausible.
     case spike = 7
+    /// The value moves away from what comparable points show.
     case drift = 8
+    /// Parts of the value were read at different times.
     case torn = 9
+    /// The clock that gave the time was not set.
     case clockSuspect = 10
+    /// A simulator made the value.
     case simulated = 11
+    /// The device is perhaps not the one that its profile describes.
     case configSuspect = 12
+    /// The value is outside of the `limits` of the point.
     case impossible = 13
+    /// The registers hold a pattern that means "no value".
     case sentinel = 14
+    /// The device does not have this point.
     case notImplemented = 15
+    /// The device did not answer in time.
     case timeout = 16
+    /// There is no connection to the device.
     case commDown = 17
+    /// The answer was not a valid answer to the request.
     case protocolError = 18
+    /// The device refuses the address.
     case badAddress = 19
+    /// The device reports a failure of its own (exception 04).
     case deviceFailure = 20
+    /// The device is busy (exceptions 05 and 06).
     case deviceBusy = 21
+    /// The registers are not valid in the type of the point.
     case decodeError = 22
+    /// Nothing has been read yet.
     case waiting = 23
+    /// Polling is paused for a scan.
     case outOfService = 24
+    /// The gateway is stopping.
     case shutdown = 25
 
     /// The code in `reading/1`.

@@ -37,6 +37,8 @@ points:
   locked: {address: 17, limits: [10, 50], write: {mode: single}}
   slow: {address: 18, every: 1h, write: {mode: single}}
   slower: {address: 19, every: 1h, write: {mode: single}}
+  halves: {parts: [{address: 50}, {address: 52}], type: uint32}
+  sum: {parts: [{address: 54, type: uint16, scale: 1000}, {address: 56, type: uint16}], type: uint32}
 """
 SIMPLE = """
 profile: test/simple
@@ -137,6 +139,15 @@ class Places(Case):
         cls.plant.stop()
         cls.plant.verify()
         cls().assertEqual(cls.plant.ear.wrong, [])
+
+    def test_a_value_in_several_places_is_described_with_each_of_them(self):
+        def described():
+            documents = [document for _, document, _ in self.plant.ear.documents["device/1"]]
+            return {point["id"]: point["source"].get("parts") for point in documents[-1]["points"]} if documents else None
+
+        parts = self.plant.ear.wait("device/1", described)
+        self.assertEqual([part["address"] for part in parts["d0/halves"]], [50, 52])
+        self.assertEqual([part.get("scale", 1) for part in parts["d0/sum"]], [1000, 1])
 
     # The value that is judged is the one that is written
 

@@ -1,8 +1,11 @@
 """The documentation, held against the schemas: every JSON example is valid, every code that a sender may meet is explained."""
 
+import importlib.util
 import json
 import pathlib
 import re
+import subprocess
+import sys
 import unittest
 
 import jsonschema
@@ -18,6 +21,20 @@ def schema(name):
 
 def page(name):
     return (ROOT / "docs" / name).read_text()
+
+
+def anchors(file):
+    """The names that headings of a page have as targets of links."""
+    text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def protocol():
+    spec = importlib.util.spec_from_file_location("protocol", ROOT / "deploy" / "protocol.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Documents(unittest.TestCase):
@@ -45,10 +62,48 @@ class Documents(unittest.TestCase):
                 self.assertIn(f"`{word}`", page(name))
 
     def test_links_lead_somewhere(self):
-        for name in PAGES:
-            for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page(name)):
-                if not target.startswith("http"):
-                    self.assertTrue((ROOT / "docs" / target).exists(), f"{name}: {target}")
+        files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "Tests").rglob("*.md")]
+        for file in files:
+            text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
+            for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
+                if target.startswith("http"):
+                    continue
+                with self.subTest(page=str(file.relative_to(ROOT)), target=target, anchor=anchor):
+                    other = (file.parent / target).resolve() if target else file
+                    self.assertTrue(other.exists())
+                    if anchor:
+                        self.assertIn(anchor, anchors(other))
+
+    def test_links_of_installed_guides_stay_inside_the_package(self):
+        guides = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        guides = [file for file in guides if file.name != "CHANGELOG.md"]
+        installed = (*guides, ROOT / "docs" / "examples", ROOT / "Sources" / "Payloads" / "Schemas",
+                     ROOT / "Sources" / "Profiles" / "Schemas")
+        for file in guides:
+            for target in re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)):
+                if target.startswith(("http", "../Tests/")):  # deb.sh makes a name of the latter
+                    continue
+                with self.subTest(page=str(file.relative_to(ROOT)), target=target):
+                    other = (file.parent / target).resolve()
+                    self.assertTrue(any(other == place or place in other.parents for place in installed))
+
+    def test_the_protocol_page_is_what_the_script_writes(self):
+        run = subprocess.run([sys.executable, ROOT / "deploy" / "protocol.py", "--check"], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+    def test_the_protocol_page_names_every_document_topic_and_code(self):
+        text = page("protocol.md")
+        for path in SCHEMAS.glob("*.json"):
+            document = json.loads(path.read_text())
+            self.assertIn(f"### {document['properties']['schema']['const']}\n", text)
+        for code in schema("event/1")["properties"]["code"]["enum"] + schema("event/1")["properties"]["state"]["enum"]:
+            self.assertIn(f"| `{code}` |", text)
+        self.assertNotRegex(text, r"(?m)^\| `[^|]*\|[^|]*\|[^|]*\|  \|$", "a member without a meaning")
+
+    def test_the_drawing_shows_every_step_of_a_command(self):
+        drawn = re.findall(r"^    (\w+) --> (\w+)$", page("commands.md"), re.MULTILINE)
+        allowed = [(start, end) for start, ends, _ in protocol().transitions(protocol().swift()) for end in ends]
+        self.assertEqual(sorted(drawn), sorted(allowed))
 
     def test_they_say_that_this_is_no_safety_function(self):
         for name in PAGES:

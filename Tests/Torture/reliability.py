@@ -13,8 +13,8 @@ LIMIT = ": limit"
 
 HEAD = """# Reliability: what was done to Headgate, and what was lost
 
-Made by `Tests/Torture/reliability.py` from the reports of `make torture`; not written by hand. What each part does, and what the judge asks for, is
-in [Tests/Torture/README.md](../Tests/Torture/README.md).
+A script (`Tests/Torture/reliability.py`) makes this page from the reports of `make torture`. What each part does, and what the judge checks:
+[Tests/Torture/README.md](../Tests/Torture/README.md).
 """
 
 FOOT = """## Try it yourself
@@ -25,29 +25,31 @@ make torture TORTURE_FLAGS="--part kills --seed 7"            # one part with th
 make torture TORTURE_FLAGS="--report report.json"        # then: Tests/Torture/reliability.py report.json
 ```
 
-A seed repeats what is done and when, not what the machine does meanwhile: a run with the same seed tells the same story with other figures.
-`make test` plays kills, outages, disk and clock in small.
+A seed repeats what the test does and when, not what the machine does meanwhile. So a run with the same seed has the same events with other figures.
+`make test` runs kills, outages, disk and clock in small.
 
 ## How the faults get in
 
-The disk that refuses and the clock that jumps are made by a library of 260 lines between the program and libc (`Tests/Torture/faults.c`,
-LD_PRELOAD). It works on the very program that is delivered, needs no root and no kernel module, and fails single calls of single files: a full
-disk can be told from one whose syncs fail. A device-mapper target needs root and a block device, so that neither a container nor a build
-server could run it; a fault-injecting SQLite VFS would be another program than the one delivered. The library counts what it refused; a round in which
-it was not in the way fails. `small-disk` is the cross-check without it: a real file system of 8 MiB, filled by somebody else.
+A library of 260 lines between the program and libc makes the disk refuse and the clock jump (`Tests/Torture/faults.c`, LD_PRELOAD).
 
-A killed broker takes with it what it has acknowledged and not yet delivered. The gateway therefore reaches it over a wire of the test's own, which is cut
-first; then the broker delivers what it has, and then it is killed. What is judged is the gateway, not mosquitto.
+- It works on the program that is delivered. It needs no root and no kernel module.
+- It fails single calls of single files, so a full disk and a disk whose syncs fail are separate cases.
+- It counts the calls that it refused; a round without any fails.
+- `small-disk` is the check without the library: another program fills a real file system of 8 MiB.
+- A device-mapper target needs root and a block device, which containers and build servers do not have. A SQLite VFS with faults would be another program than the one delivered.
+
+A broker that is killed loses what it has acknowledged and not yet delivered, and the test is about the gateway. So the gateway reaches the broker over a connection that the test can cut. The
+test cuts it first, waits until the broker has delivered everything, and then kills the broker.
 
 ## What this does not show
 
-- **A power cut.** kill -9 leaves what the kernel has; only the machine's end shows whether a disk keeps what it was told to sync. `durability: power` syncs
-  each commit (asserted at start, counted by the library); torn and truncated logs are tried in `Tests/SQLiteJournalTests`.
-- **Writes through a memory map.** SQLite's index of its log (`-shm`) is mapped; the library cannot refuse these. Losing it loses nothing: it is rebuilt.
-- **The last moments before a kill.** What was read and not yet committed is gone; a `restart` record says so. The judge accepts that for values served within
-  1 s before the kill and for nothing older; the table names the longest that was seen.
+- **A power cut.** After kill -9 the kernel still has the data. Only a real power cut shows whether a disk keeps what it has synced. `durability: power` syncs
+  each commit (checked at start, counted by the library). `Tests/SQLiteJournalTests` tests torn and truncated logs.
+- **Writes through a memory map.** SQLite maps the index of its log (`-shm`); the library cannot refuse these writes. The index is rebuilt after a loss.
+- **The last moments before a kill.** What was read and not yet committed is gone; a `restart` record names it. The judge accepts that for values served within
+  1 s before the kill, and for nothing older. The table has the longest time.
 - **Other peers.** One kind of device (libmodbus, float32 blocks over TCP), one broker (mosquitto), all on loopback.
-- **A busy machine.** The field, the broker, the consumer and the gateway share the cores.
+- **A busy machine.** Devices, broker, consumer and gateway share the cores.
 """
 
 
@@ -143,10 +145,10 @@ def accounted(parts):
     if not rows:
         return ""
     return ("## What was lost\n\nEach value that the field served, compared with what the consumer received. A row is a batch or a gap record; "
-            "each has a `seq`. The reasons are those of gap records; `at the end`: served while the gateway was being stopped, the record of "
-            "the next start would tell it.\n\n" +
+            "each has a `seq`. The reasons are those of gap records. `at the end` means served during the stop: the next start would "
+            "record it.\n\n" +
             table(["part", "seed", "values served", "rows", "holes in seq unexplained", "rows with two contents", "values never served",
-                   "values lost without a word", "values missing, and why"], rows))
+                   "values lost, unexplained", "values missing, and why"], rows))
 
 
 def endured(parts):

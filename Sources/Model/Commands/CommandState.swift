@@ -1,14 +1,44 @@
-/// Where a command is in its life.
+/// Where a command is in its life; drawn in docs/commands.md.
 package enum CommandState: String, Sendable, CaseIterable {
-    /// Journaled and synced.
+    /// Journaled and synced to disk.
     case received
-    case rejected, shadowed, held, approved, denied, expired, cancelled
-    /// Committed to be written; the write may or may not have left.
+    /// A guard refused it; nothing was written.
+    case rejected
+    /// Judged and recorded, and not written: mode, lane or policy allow no more.
+    case shadowed
+    /// It waits for a person.
+    case held
+    /// It may be written; all guards run once more before the write.
+    case approved
+    /// A person refused it.
+    case denied
+    /// Its time ended before it was written.
+    case expired
+    /// It was called off before it was written.
+    case cancelled
+    /// Committed to be written; the write may or may not have left the gateway.
     case executing
-    case written, verified, failed
-    /// Sent, and nobody knows what the device did.
+    /// The device acknowledged the write. A command stays here only where nothing can be read back (code `unverified`).
+    case written
+    /// Read back from the device; in effect.
+    case verified
+    /// The device refused it, took another value, or nothing was sent; the code names which.
+    case failed
+    /// Sent without an answer: the device may or may not have taken it. The gateway reads back until it knows,
+    /// and never writes again.
     case indeterminate
-    case superseded, preempted, overridden, released, reverting, reverted
+    /// A newer command of the same authority replaced it.
+    case superseded
+    /// An issuer with more authority has the point. The command waits, and comes back when the point is free.
+    case preempted
+    /// A person changed the value at the device.
+    case overridden
+    /// The issuer, or a person, gave the point back.
+    case released
+    /// The gateway writes the fallback.
+    case reverting
+    /// The point is at its fallback.
+    case reverted
     /// The point is not at its fallback: an alarm until it is fixed.
     case revertFailed = "revert_failed"
 }
