@@ -6,7 +6,7 @@ package struct ReadLine: Sendable {
 
     /// - Parameter reading: of a ``ReadDocument``.
     package init(_ reading: JSONValue) {
-        let value = reading["value"] == .null ? "null" : reading.shown("value")
+        let value = reading["value"]?.shown ?? "null"
         let label = reading["label"].map { " (\($0.shown))" } ?? ""
         let reasons = (reading["reasons"]?.elements ?? []).map(\.shown).joined(separator: ", ")
         let quality = reading.shown("quality") + (reasons.isEmpty ? "" : " (\(reasons))")

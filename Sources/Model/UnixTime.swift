@@ -16,6 +16,12 @@ package struct UnixTime: Hashable, Comparable, Sendable {
     /// What a document or a record may say: the years 1 to 9999, those that RFC 3339 can write.
     package static let microsecondRange: ClosedRange<Int64> = -62_135_596_800_000_000...253_402_300_799_999_999
 
+    /// The nearest time that RFC 3339 can tell.
+    package var inCalendar: UnixTime {
+        UnixTime(
+            microseconds: min(max(microseconds, Self.microsecondRange.lowerBound), Self.microsecondRange.upperBound))
+    }
+
     /// A clock that shows less has not been set: no gateway ran this software before 2025.
     package static let earliestPlausible = UnixTime(milliseconds: 1_735_689_600_000)
 

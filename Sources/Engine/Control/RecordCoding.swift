@@ -10,8 +10,10 @@ struct RecordError: Error, Hashable {
 }
 
 extension JSONValue {
-    /// A moment to the microsecond, as records keep it; null for nil.
-    static func stored(_ time: UnixTime?) -> JSONValue { time.map { .integer($0.microseconds) } ?? .null }
+    /// A moment to the microsecond, as records keep it; null for nil. One behind the year 9999 is stored as the end of it.
+    static func stored(_ time: UnixTime?) -> JSONValue {
+        time.map { .integer($0.inCalendar.microseconds) } ?? .null
+    }
 
     static func microseconds(_ duration: Duration?) -> JSONValue {
         duration.map { .integer(Int64(clamping: ($0.inSeconds * 1e6).rounded())) } ?? .null
@@ -39,7 +41,7 @@ extension JSONValue {
     static func hex(_ bytes: [UInt8]) -> JSONValue { .string(DocumentDigest.hex(bytes)) }
 
     func time(_ key: String) -> UnixTime? {
-        self[key]?.integer(in: UnixTime.microsecondRange).map { UnixTime(microseconds: $0) }
+        self[key]?.integer(in: Int64.min...Int64.max).map { UnixTime(microseconds: $0).inCalendar }
     }
 
     func requiredText(_ key: String) throws(RecordError) -> String {
