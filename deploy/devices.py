@@ -4,11 +4,10 @@
     deploy/devices.py            write it
     deploy/devices.py --check    exit code 1, and the difference, when it is not up to date
 """
-import argparse
-import difflib
 import sys
 from pathlib import Path
 
+import written_page
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,27 +176,5 @@ def document() -> str:
     return text
 
 
-def check(text: str) -> int:
-    old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-    if old == text:
-        return 0
-    print(f"{TARGET.relative_to(ROOT)} is not up to date; run: make devices", file=sys.stderr)
-    sys.stderr.writelines(
-        line + "\n" for line in difflib.unified_diff(
-            old.splitlines(), text.splitlines(), "docs/devices.md", "Devices", n=0, lineterm=""))
-    return 1
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes docs/devices.md from the profiles in Devices.")
-    parser.add_argument("--check", action="store_true", help="write nothing, say whether it is up to date")
-    arguments = parser.parse_args()
-    text = document()
-    if arguments.check:
-        return check(text)
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written_page.main(document, TARGET, source="Devices", command="make devices"))

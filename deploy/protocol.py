@@ -7,12 +7,12 @@
 The tables TOPICS and WITHOUT_SCHEMA below are held against the sources: a topic or a document that is in only one of the two
 is an error.
 """
-import argparse
-import difflib
 import json
 import re
 import sys
 from pathlib import Path
+
+import written_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES, SCHEMAS, TARGET = ROOT / "Sources", ROOT / "Sources" / "Payloads" / "Schemas", ROOT / "docs" / "protocol.md"
@@ -403,27 +403,5 @@ def document() -> str:
             + reading_sections(sources, listed) + EXIT_CODES + requests)
 
 
-def check(text: str) -> int:
-    old = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-    if old == text:
-        return 0
-    print(f"{TARGET.relative_to(ROOT)} is not up to date; run: make protocol", file=sys.stderr)
-    sys.stderr.writelines(
-        line + "\n" for line in difflib.unified_diff(
-            old.splitlines(), text.splitlines(), "docs/protocol.md", "Sources", n=0, lineterm=""))
-    return 1
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes docs/protocol.md from the schemas and the sources.")
-    parser.add_argument("--check", action="store_true", help="write nothing, say whether it is up to date")
-    arguments = parser.parse_args()
-    text = document()
-    if arguments.check:
-        return check(text)
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written_page.main(document, TARGET, source="Sources", command="make protocol"))

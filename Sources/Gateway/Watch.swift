@@ -1,4 +1,5 @@
 import Engine
+import Files
 import Logging
 import Model
 import Payloads
@@ -21,7 +22,7 @@ struct Watch {
         var disk = DiskRoomWatch()
         while !Task.isCancelled {
             try? await clock.sleep(until: clock.uptime + .seconds(1))
-            if disk.isDue(at: clock.uptime), let room = DiskRoom.of(folder) { log(disk.take(room), room) }
+            if disk.isDue(at: clock.uptime), let room = DiskRoom(of: folder) { log(disk.take(room), room) }
             let status = await assembly.status(.online)
             await assembly.sample(status)
             await assembly.keepLearned()

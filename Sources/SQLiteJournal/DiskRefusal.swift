@@ -1,4 +1,5 @@
 import Engine
+import Files
 import Foundation
 import GRDB
 import Glibc
@@ -50,9 +51,7 @@ struct Ballast {
 
     /// Takes the room again, where there is plenty.
     func restore() {
-        var system = statvfs()
-        guard StoreFile.byteCount(path) < Self.byteCount, statvfs(folder, &system) == 0,
-            UInt64(system.f_bavail) * UInt64(system.f_frsize) >= Self.leastFree
+        guard StoreFile.byteCount(path) < Self.byteCount, let room = DiskRoom(of: folder), room.free >= Self.leastFree
         else { return }
         let file = Glibc.open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0o640)
         guard file >= 0 else { return }

@@ -1,4 +1,5 @@
 import Engine
+import Files
 import Foundation
 import GRDB
 import Model
@@ -305,12 +306,10 @@ final class JournalDatabase: Sendable {
 
     /// Bytes that rows may take before the file system has too little space left; no limit where that cannot be known.
     func byteCountThatFits() -> Int64 {
-        var system = statvfs()
         var file = stat()
-        guard statvfs(path, &system) == 0, stat(path, &file) == 0 else { return .max }
-        let block = Int64(system.f_frsize)
-        let spare = min(Self.spareByteCount, Int64(system.f_blocks) * block / 20)
-        return max(0, Int64(file.st_size) + Int64(system.f_bavail) * block - spare)
+        guard let room = DiskRoom(of: path), stat(path, &file) == 0 else { return .max }
+        let spare = min(Self.spareByteCount, Int64(clamping: room.total / 20))
+        return max(0, Int64(file.st_size) + Int64(clamping: room.free) - spare)
     }
 
     func recorded(at position: Position) throws -> UnixTime? {

@@ -14,7 +14,8 @@ enum RowCheck {
         bytes.reserveCapacity(byteCount + row.body.count)
         bytes.append(marker)
         for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: sum >> shift)) }
-        return bytes + row.body
+        bytes += row.body
+        return bytes
     }
 
     /// Nil where the row is not what was stored.

@@ -1,6 +1,6 @@
 import Engine
+import Files
 import Foundation
-import Glibc
 import Model
 
 /// What must be known of a state folder even when its database is damaged, gone, put back from a copy or rolled back by a
@@ -77,13 +77,8 @@ struct StateMark: Hashable, Sendable {
 
     /// The mark of a state folder that another process may hold; nil where there is none that can be read.
     init?(folder: String) {
-        let file = Glibc.open(folder + "/journal.lock", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var line = [UInt8](repeating: 0, count: Self.byteCount)
-        let count = pread(file, &line, Self.byteCount, 0)
-        guard count > 0 else { return nil }
-        self.init(line: Array(line.prefix(count)))
+        guard let file = try? RegularFile(folder + "/journal.lock", limit: Self.byteCount) else { return nil }
+        self.init(line: file.bytes)
     }
 
     /// Names this boot of the machine.

@@ -66,11 +66,9 @@ struct Wandering: Sendable {
 
     private func number(at seconds: Double) -> PointValue {
         if point.scaleReference == nil, point.name.hasSuffix("_sf") { return .int(Self.exponent(heldBy: point.name)) }
-        if let first = point.enumeration.first {
-            if point.datatype != .bool {
-                let turn = Int(clamping: seconds / (60 + period)) % point.enumeration.count
-                return .int(point.kind == .state ? point.enumeration[turn].code : first.code)
-            }
+        if point.datatype != .bool, let first = point.enumeration.first {
+            let turn = Int(clamping: seconds / (60 + period)) % point.enumeration.count
+            return .int(point.kind == .state ? point.enumeration[turn].code : first.code)
         }
         if point.datatype == .bool {
             return .bool(point.kind == .alarm ? false : sin(2 * .pi * seconds / (8 * period) + phase) > -0.3)

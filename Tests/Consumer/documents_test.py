@@ -1,6 +1,5 @@
 """The documentation, held against the schemas: every JSON example is valid, every code that a sender may meet is explained."""
 
-import importlib.util
 import json
 import pathlib
 import re
@@ -12,6 +11,10 @@ import jsonschema
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCHEMAS = ROOT / "Sources" / "Payloads" / "Schemas"
+sys.path.insert(0, str(ROOT / "deploy"))
+
+import protocol  # noqa: E402
+
 PAGES = ("for-ai-teams.md", "operating.md", "security.md")
 
 
@@ -28,13 +31,6 @@ def anchors(file):
     text = re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def protocol():
-    spec = importlib.util.spec_from_file_location("protocol", ROOT / "deploy" / "protocol.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Documents(unittest.TestCase):
@@ -102,7 +98,7 @@ class Documents(unittest.TestCase):
 
     def test_the_drawing_shows_every_step_of_a_command(self):
         drawn = re.findall(r"^    (\w+) --> (\w+)$", page("commands.md"), re.MULTILINE)
-        allowed = [(start, end) for start, ends, _ in protocol().transitions(protocol().swift()) for end in ends]
+        allowed = [(start, end) for start, ends, _ in protocol.transitions(protocol.swift()) for end in ends]
         self.assertEqual(sorted(drawn), sorted(allowed))
 
     def test_they_say_that_this_is_no_safety_function(self):

@@ -1,3 +1,4 @@
+import Files
 import Testing
 
 @testable import Gateway
@@ -26,8 +27,8 @@ struct DiskRoomTests {
     }
 
     @Test func theSystemSaysHowMuchRoomThereIs() throws {
-        let room = try #require(DiskRoom.of("/"))
+        let room = try #require(DiskRoom(of: "/"))
         #expect(room.total > 0 && room.free <= room.total)
-        #expect(DiskRoom.of("/no/such/folder") == nil)
+        #expect(DiskRoom(of: "/no/such/folder") == nil)
     }
 }

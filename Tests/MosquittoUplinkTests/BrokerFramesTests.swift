@@ -1,3 +1,4 @@
+import GatewayTesting
 import Model
 import MosquittoUplink
 import Testing

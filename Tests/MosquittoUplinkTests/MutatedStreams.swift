@@ -1,34 +1,18 @@
 import Foundation
+import GatewayTesting
 import Model
-
-/// A generator that repeats itself.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-}
 
 /// Streams as a broker sends them, with something wrong here and there, or nothing but noise.
 struct MutatedStreams {
     /// How many there are of them.
     static let count = ProcessInfo.processInfo.environment["HEADGATE_LONG_TESTS"] == nil ? 20_000 : 1_000_000
 
-    var random: SeededRandom
+    var random: SeededGenerator
     private let version: PublisherSettings.ProtocolVersion
 
     init(version: PublisherSettings.ProtocolVersion, seed: UInt64 = 12) {
         self.version = version
-        random = SeededRandom(seed &+ UInt64(version.rawValue))
+        random = SeededGenerator(seed &+ UInt64(version.rawValue))
     }
 
     mutating func next() -> [UInt8] {

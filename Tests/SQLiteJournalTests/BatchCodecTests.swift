@@ -1,4 +1,5 @@
 import Engine
+import GatewayTesting
 import Model
 import Testing
 
@@ -7,14 +8,14 @@ import Testing
 @Suite struct BatchCodecTests {
     @Test(arguments: 0..<400)
     func everyBatchComesBackAsItWas(seed: Int) throws {
-        var random = SeededRandom(UInt64(seed))
+        var random = SeededGenerator(UInt64(seed))
         let body = JournalEntry.Body.readings(Sample.batch(&random))
         #expect(try BatchCodec.decode(BatchCodec.encode(body)) == body)
     }
 
     @Test(arguments: GapReason.allCases)
     func everyGapComesBackAsItWas(reason: GapReason) throws {
-        var random = SeededRandom(UInt64(reason.rawValue))
+        var random = SeededGenerator(UInt64(reason.rawValue))
         for _ in 0..<100 {
             let low = UInt64.random(in: 0...UInt64.max / 2, using: &random)
             let gap = GapRecord(
@@ -57,7 +58,7 @@ import Testing
     }
 
     @Test func everyCutIsAnErrorAndNotAnotherBatch() {
-        var random = SeededRandom(9)
+        var random = SeededGenerator(9)
         for _ in 0..<40 {
             let bytes = BatchCodec.encode(.readings(Sample.batch(&random)))
             for length in 0..<min(bytes.count, 600) {
@@ -69,7 +70,7 @@ import Testing
 
     @Test(arguments: 0..<8)
     func arbitraryBytesNeverCrash(seed: Int) {
-        var random = SeededRandom(UInt64(seed) << 32)
+        var random = SeededGenerator(UInt64(seed) << 32)
         for round in 0..<800 {
             var bytes: [UInt8]
             if round % 2 == 0 {
@@ -93,7 +94,7 @@ import Testing
     }
 
     @Test func arbitraryLayoutAndIntervalBytesNeverCrash() {
-        var random = SeededRandom(4)
+        var random = SeededGenerator(4)
         for _ in 0..<20_000 {
             let bytes = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
                 UInt8.random(in: 0...255, using: &random)

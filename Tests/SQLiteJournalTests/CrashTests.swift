@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import GRDB
+import GatewayTesting
 import Model
 import Synchronization
 import Testing
@@ -44,7 +45,7 @@ import Testing
         }
         let whole = try await journal.everything()
         let length = folder.byteCount(folder.log)
-        var random = SeededRandom(3)
+        var random = SeededGenerator(3)
         let some = ends.map(\.byteCount) + (0..<40).map { _ in Int.random(in: 0...length, using: &random) }
         for cut in isWhole ? Array(0...length) : some {
             let torn = try StateFolder(snapshotOf: folder)
@@ -133,7 +134,7 @@ import Testing
         mark.isDamaged = true
         #expect(mark.line.count == StateMark.byteCount)
         #expect(StateMark(line: mark.line) == mark)
-        var random = SeededRandom(8)
+        var random = SeededGenerator(8)
         for _ in 0..<2000 {
             var line = mark.line
             for _ in 0..<3 { line[Int.random(in: 0..<60, using: &random)] = UInt8.random(in: 0...255, using: &random) }

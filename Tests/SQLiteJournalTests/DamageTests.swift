@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import GRDB
+import GatewayTesting
 import Model
 import Synchronization
 import Testing
@@ -79,7 +80,7 @@ import Testing
     @Test(arguments: 0..<25)
     func noDamageStopsAStartOrGivesAPositionTwice(seed: Int) async throws {
         let folder = try await closedJournal()
-        var random = SeededRandom(UInt64(seed))
+        var random = SeededGenerator(UInt64(seed))
         let length = folder.byteCount(folder.database)
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             let junk = (0..<Int.random(in: 1...3000, using: &random)).map { _ in

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import GatewayTesting
 import Model
 import Testing
 
@@ -41,7 +42,7 @@ extension ReceivedRow {
 /// naive list of what was appended.
 private struct DeliveryWorld {
     let seed: UInt64
-    var random: SeededRandom
+    var random: SeededGenerator
     let clock = TestClock()
     let settings: BufferSettings
     var folder: StateFolder
@@ -55,7 +56,7 @@ private struct DeliveryWorld {
 
     init(seed: UInt64) async throws {
         self.seed = seed
-        random = SeededRandom(seed)
+        random = SeededGenerator(seed)
         // Half of the worlds have room for some thousand rows only, the other half forget after a minute.
         settings =
             seed % 2 == 0

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import GatewayTesting
 import Model
 import Testing
 
@@ -50,7 +51,7 @@ import Testing
         let journal = try folder.open()
         for number in 0..<200 as Range<UInt64> { await journal.append(Sample.floats(50, number: number)) }
         await journal.close()
-        var random = SeededRandom(UInt64(seed))
+        var random = SeededGenerator(UInt64(seed))
         var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: folder.database)))
         for _ in 0..<400 {
             bytes[Int.random(in: 0..<min(bytes.count, 16_384), using: &random)] = .random(in: 0...255, using: &random)

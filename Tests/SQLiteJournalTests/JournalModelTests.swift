@@ -1,4 +1,5 @@
 import Engine
+import GatewayTesting
 import Model
 import Testing
 
@@ -29,7 +30,7 @@ private struct ModelJournal {
 @Suite(.serialized) struct JournalModelTests {
     @Test(arguments: 0..<30)
     func anySequenceOfOperationsLeavesWhatTheModelSays(seed: Int) async throws {
-        var random = SeededRandom(UInt64(seed))
+        var random = SeededGenerator(UInt64(seed))
         let clock = TestClock()
         var folder = try StateFolder()
         let durability = seed % 2 == 0 ? BufferSettings.Durability.power : .process

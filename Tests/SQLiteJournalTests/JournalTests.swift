@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import GRDB
+import GatewayTesting
 import Model
 import Synchronization
 import Testing
@@ -128,7 +129,7 @@ import Testing
     @Test func memoryAndFileGiveTheSameRows() async throws {
         let folder = try StateFolder()
         let journal = try folder.open()
-        var random = SeededRandom(5)
+        var random = SeededGenerator(5)
         for _ in 0..<60 { await journal.append(.readings(Sample.batch(&random))) }
         await journal.flush()
         let recent = try await journal.everything()

@@ -2,6 +2,7 @@ import Audit
 import Engine
 import Foundation
 import GRDB
+import GatewayTesting
 import Model
 import Testing
 
@@ -44,7 +45,7 @@ import Testing
             ends.append((folder.byteCount(folder.ledger + "-wal"), ledger.figures.size))
         }
         let length = folder.byteCount(folder.ledger + "-wal")
-        var random = SeededRandom(4)
+        var random = SeededGenerator(4)
         for cut in ends.map(\.byteCount) + (0..<60).map({ _ in Int.random(in: 0...length, using: &random) }) {
             let torn = try StateFolder(snapshotOf: folder)
             let file = try FileHandle(forWritingTo: URL(fileURLWithPath: torn.ledger + "-wal"))

@@ -2,6 +2,7 @@ import Audit
 import Engine
 import Foundation
 import GRDB
+import GatewayTesting
 import Model
 import Testing
 
@@ -14,7 +15,7 @@ import Testing
     private static let rounds = isLong ? 4000 : 40
 
     /// Changes one of the `names` of a folder in one of the ways in which disks and people do.
-    private func mutate(_ folder: StateFolder, _ names: [String], _ random: inout SeededRandom) throws -> String {
+    private func mutate(_ folder: StateFolder, _ names: [String], _ random: inout SeededGenerator) throws -> String {
         let names = names.filter { folder.byteCount(folder.path + "/" + $0) > 0 }
         guard let name = names.randomElement(using: &random) else { return "nothing" }
         let path = folder.path + "/" + name
@@ -44,6 +45,17 @@ import Testing
         return "\(name) way \(way) at \(offset)"
     }
 
+    /// A copy of a folder with one to three changes, which ones, and what a failure says of it.
+    private func mutated(
+        _ kept: StateFolder, _ names: [String], seed: Int, closed: Bool
+    ) throws -> (victim: StateFolder, ways: [String], story: Comment) {
+        var random = SeededGenerator(UInt64(seed * 2 + (closed ? 1 : 0)))
+        let victim = try StateFolder(snapshotOf: kept)
+        var ways: [String] = []
+        for _ in 0..<Int.random(in: 1...3, using: &random) { ways.append(try mutate(victim, names, &random)) }
+        return (victim, ways, Comment(rawValue: "seed \(seed), closed \(closed): \(ways)"))
+    }
+
     @Test func mutatedJournalFilesNeverStopAStartNorInventAReading() async throws {
         let folder = try StateFolder()
         let journal = try folder.open()
@@ -58,14 +70,8 @@ import Testing
             if closed { await journal.close() }
             let kept = try StateFolder(snapshotOf: folder)
             for seed in 0..<Self.rounds / 2 {
-                var random = SeededRandom(UInt64(seed * 2 + (closed ? 1 : 0)))
-                let victim = try StateFolder(snapshotOf: kept)
-                var ways: [String] = []
-                for _ in 0..<Int.random(in: 1...3, using: &random) {
-                    ways.append(
-                        try mutate(victim, ["journal.sqlite", "journal.sqlite-wal", "journal.lock"], &random))
-                }
-                let story = Comment(rawValue: "seed \(seed), closed \(closed): \(ways)")
+                let (victim, ways, story) = try mutated(
+                    kept, ["journal.sqlite", "journal.sqlite-wal", "journal.lock"], seed: seed, closed: closed)
                 try await judge(victim, whole, given, isMarked: !ways.contains { $0.hasPrefix("journal.lock") }, story)
                 await Task.yield()
             }
@@ -111,13 +117,8 @@ import Testing
             if closed { await ledger.close() }
             let kept = try StateFolder(snapshotOf: folder)
             for seed in 0..<Self.rounds / 2 {
-                var random = SeededRandom(UInt64(seed * 2 + (closed ? 1 : 0)))
-                let victim = try StateFolder(snapshotOf: kept)
-                var ways: [String] = []
-                for _ in 0..<Int.random(in: 1...3, using: &random) {
-                    ways.append(try mutate(victim, ["ledger.sqlite", "ledger.sqlite-wal", "ledger.lock"], &random))
-                }
-                let story = Comment(rawValue: "seed \(seed), closed \(closed): \(ways)")
+                let (victim, ways, story) = try mutated(
+                    kept, ["ledger.sqlite", "ledger.sqlite-wal", "ledger.lock"], seed: seed, closed: closed)
                 _ = try? victim.audit(signer)
                 guard let next = try? victim.openLedger() else { continue }
                 if next.figures.size > 0 {

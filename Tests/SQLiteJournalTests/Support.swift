@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import GatewayTesting
 import Model
 import Synchronization
 
@@ -114,27 +115,12 @@ final class TestClock: Timekeeper {
     }
 }
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-}
-
 enum Sample {
     /// One poll of `count` floats, all good, taken at one moment.
     static func floats(_ count: Int, number: UInt64, time: UnixTime = UnixTime(milliseconds: 1_763_000_000_000))
         -> JournalEntry.Body
     {
-        var random = SeededRandom(number)
+        var random = SeededGenerator(number)
         var batch = ReadingBatch(layout: 1)
         for point in 0..<count {
             let value = PointValue.float(Float.random(in: 0..<500, using: &random))
@@ -150,7 +136,7 @@ enum Sample {
         return .readings(batch)
     }
 
-    static func batch(_ random: inout SeededRandom) -> ReadingBatch {
+    static func batch(_ random: inout SeededGenerator) -> ReadingBatch {
         var batch = ReadingBatch(layout: .random(in: 0...UInt32.max, using: &random))
         let shape = Int.random(in: 0..<4, using: &random)
         var time = Int64.random(in: 0...2_000_000_000_000_000, using: &random)
@@ -173,7 +159,7 @@ enum Sample {
         return batch
     }
 
-    static func value(_ random: inout SeededRandom) -> PointValue {
+    static func value(_ random: inout SeededGenerator) -> PointValue {
         let bits = random.next()
         switch bits % 11 {
         case 0: return .null

@@ -88,7 +88,7 @@ extension Command.Lease {
         guard seconds > 0, seconds <= Self.longest else {
             throw reader.wrong("seconds", "must be above 0 and at most \(Int(clamping: Self.longest))")
         }
-        self.init(duration: Duration(atLeastAMicrosecond: seconds))
+        self.init(duration: .positive(seconds: seconds))
         if reader.optional("on_end") != nil { onEnd = try reader.choice("on_end", Command.LeaseEnd.init(rawValue:)) }
     }
 
@@ -166,7 +166,7 @@ extension Command.Rationale {
             expected.append(
                 Command.ExpectedChange(
                     point: try change.text("point"), change: try change.number("change"),
-                    unit: try change.optionalText("unit"), within: Duration(atLeastAMicrosecond: seconds)))
+                    unit: try change.optionalText("unit"), within: .positive(seconds: seconds)))
         }
     }
 
@@ -193,7 +193,7 @@ extension Command.Rationale {
 
 extension Duration {
     /// Rounded to the microsecond, but never to none: a document that was accepted is accepted again when it is read back.
-    fileprivate init(atLeastAMicrosecond seconds: Double) {
-        self = .microseconds(max(1, Int64(clamping: (seconds * 1e6).rounded())))
+    fileprivate static func positive(seconds: Double) -> Duration {
+        max(.microseconds(1), Duration(clampingSeconds: seconds))
     }
 }

@@ -66,7 +66,7 @@ struct LedgerSharesTests {
         #expect(summed == 8 * 300)
     }
 
-    @Test func anIssuerThatHasUsedItsShareOfTheLedgerWaitsForTheNextDayAndNobodyElseDoes() throws {
+    @Test func anIssuerThatHasUsedItsShareOfTheLedgerWaitsForTheNextDayAndNoOtherDoes() throws {
         var site = ControlFixture.site()
         site.limits.ledgerBytesPerDay = 6000
         var plant = try DeskTests.Plant(site)
